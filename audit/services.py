@@ -1,0 +1,42 @@
+"""The one way an event comes to be."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+from audit import context
+from audit.actions import Action
+from audit.models import Event
+from organizations.access import Principal
+
+
+def record(
+    principal: Principal,
+    action: Action,
+    target: models.Model | None = None,
+    *,
+    organization_id: UUID | None = None,
+    subject_id: UUID | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Event:
+    """Write an event, in the caller's transaction: it is there if and only if the change is."""
+    facts = context.current()
+    token = principal.token
+    return Event.objects.create(
+        action=action,
+        organization_id=organization_id,
+        subject_id=subject_id,
+        actor_kind=principal.kind,
+        actor_id=principal.id,
+        actor_label=principal.label[:300],
+        token_id=token.pk if token else None,
+        token_hint=token.hint if token else "",
+        target_kind=target._meta.object_name if target else "",
+        target_id=str(target.pk) if target else "",
+        target_label=str(target)[:300] if target else "",
+        changes=changes or {},
+        address=facts.address,
+        user_agent=facts.user_agent,
+        request_id=facts.request_id,
+    )

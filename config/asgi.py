@@ -1,0 +1,8 @@
+"""For platforms that speak ASGI only; WSGI is measured to be cheaper (docs/architecture.md)."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+application = get_asgi_application()

@@ -1,0 +1,256 @@
+"""Who is acting, and may they? The second of the two doors: `require`.
+
+Session, personal token, API token, operator, command and anonymous all become one frozen `Principal`;
+below the middleware nobody asks "user or token?". The first door, `visible_to`, stands on each queryset
+and asks a Principal for the organizations it may read in. Neighbours: scopes.py (the vocabulary),
+tokens/authentication.py (where principals come from).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+
+from organizations.models import Organization, OrgMembership, Role
+from organizations.scopes import CATALOGUE, covers, held
+
+ROLE_SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        Role.OWNER: frozenset({"admin"}),
+        Role.ADMIN: frozenset({"admin"}),
+        Role.MEMBER: frozenset(
+            {
+                "read:controls",
+                "read:reports",
+                "read:organization",
+                "read:members",
+                "read:groups",
+                "write:evidence",
+                "write:tasks",
+                "write:notes",
+                "write:files",
+            }
+        ),
+        Role.AUDITOR: frozenset({"read", "write:notes"}),
+    }
+)
+"""What a role grants. Owner and admin differ in what no scope allows: see `owner_only` in require()."""
+
+PERSONAL_SCOPES = frozenset({"admin:tokens", "admin:integrations", "read:events"})
+"""What every person holds over their own things, in whichever organization."""
+
+RANK: Mapping[str, int] = MappingProxyType({Role.MEMBER: 1, Role.AUDITOR: 1, Role.ADMIN: 2, Role.OWNER: 3})
+"""Nobody grants or takes a role that ranks above their own."""
+
+
+class Kind(StrEnum):
+    ANONYMOUS = "anonymous"
+    SESSION = "session"
+    PERSONAL_TOKEN = "personal_access_token"
+    API_TOKEN = "api_token"
+    OPERATOR = "operator"  # a staff member in the Django admin
+    COMMAND = "command"  # a management command
+
+
+class InsufficientScopes(PermissionDenied):
+    """The credential lacks a scope. Its holder can get one that has it."""
+
+    def __init__(self, *required: str) -> None:
+        self.required = required
+        super().__init__(
+            f"This token lacks the scope {', '.join(required)}. Use a token that has it; "
+            "viewer { scopes abilities } shows what this one may do."
+        )
+
+
+class Unauthorized(PermissionDenied):
+    """The person or token has the scope, but not the role or the standing."""
+
+
+class OrganizationUnclear(ValidationError):
+    """More than one organization could be meant."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"owner_id": "Name the organization: send ownerID, or the header X-Organization-ID."}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What somebody may do in one organization, by role and groups."""
+
+    scopes: frozenset[str]
+    role: str | None = None
+    name: str = ""
+
+
+def grants_of(user_ids: Collection[UUID]) -> dict[UUID, dict[UUID | None, Grant]]:
+    """What each of these people may do, and where. One query."""
+    rows = OrgMembership.objects.filter(user__in=user_ids, organization__deleted_at__isnull=True).values_list(
+        "user_id", "organization_id", "organization__name", "role", "group_memberships__group__scopes"
+    )
+    found: dict[UUID, dict[UUID | None, Grant]] = {
+        user_id: {None: Grant(PERSONAL_SCOPES)} for user_id in user_ids
+    }
+    for user_id, organization_id, name, role, group_scopes in rows.order_by("organization_id"):
+        found[user_id][organization_id] = merged(
+            found[user_id].get(organization_id), grant(role, group_scopes or (), name)
+        )
+    return found
+
+
+def merged(first: Grant | None, second: Grant) -> Grant:
+    """One grant out of the rows a join gives per group."""
+    return second if first is None else replace(second, scopes=first.scopes | second.scopes)
+
+
+def grant(role: str, group_scopes: Collection[str] = (), name: str = "") -> Grant:
+    """The sum of a role and of the scopes its holder's groups add."""
+    return Grant(ROLE_SCOPES[role] | held(group_scopes), role, name)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """One actor, frozen for one request.
+
+    `grants`: organization id -> Grant; the key None holds what a person may do with their own things.
+    `limit`: the token's own canonical scopes, None for no limit of its own.
+    `confirm`: run inside every write's transaction; raises when the credential died meanwhile.
+    """
+
+    kind: Kind
+    id: str = ""
+    label: str = ""
+    grants: Mapping[UUID | None, Grant] = field(default_factory=dict)
+    limit: frozenset[str] | None = None
+    user: Any = None
+    token: Any = None
+    expires_at: datetime | None = None
+    confirm: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self.kind is not Kind.ANONYMOUS
+
+    @property
+    def is_trusted(self) -> bool:
+        """An operator or a command: admitted by the admin or the shell, bound to no organization."""
+        return self.kind in (Kind.OPERATOR, Kind.COMMAND)
+
+    @cached_property
+    def organization_ids(self) -> tuple[UUID, ...]:
+        return tuple(key for key in self.grants if key is not None)
+
+    def organizations_with(self, scope: str) -> tuple[UUID, ...]:
+        return tuple(key for key in self.organization_ids if self.can(scope, key))
+
+    def can(self, scope: str, organization_id: UUID | None) -> bool:
+        """Whether this actor holds a canonical scope there (None: over their own things)."""
+        if self.is_trusted:
+            return True
+        here = self.grants.get(organization_id)
+        return here is not None and covers(here.scopes, scope) and self.is_within_limit(scope)
+
+    def can_somewhere(self, scope: str) -> bool:
+        return self.is_trusted or any(self.can(scope, key) for key in self.grants)
+
+    def is_within_limit(self, scope: str) -> bool:
+        return self.limit is None or covers(self.limit, scope)
+
+    @property
+    def abilities(self) -> list[str]:
+        """Every scope of the catalogue that this actor holds somewhere, now."""
+        return [scope for scope in CATALOGUE if self.can_somewhere(scope)]
+
+    def within(self, organization_id: UUID) -> Principal:
+        """The same actor, looking at one organization. Raises Organization.DoesNotExist for a foreign one."""
+        kept = (None, self.organization(organization_id))
+        return replace(self, grants={key: value for key, value in self.grants.items() if key in kept})
+
+    def organization(self, organization_id: UUID | None) -> UUID:
+        """The organization a write is about: the one named, else the only one.
+
+        Raises Organization.DoesNotExist for a foreign one, OrganizationUnclear when there are several.
+        """
+        if organization_id is not None:
+            if organization_id in self.grants or self.is_trusted:
+                return organization_id
+            raise Organization.DoesNotExist
+        if len(self.organization_ids) != 1:
+            raise OrganizationUnclear
+        return self.organization_ids[0]
+
+
+ANONYMOUS = Principal(Kind.ANONYMOUS, label="anonymous")
+
+
+def command(name: str) -> Principal:
+    """The actor behind a management command. `name` as typed, for the audit trail."""
+    return Principal(Kind.COMMAND, id=name, label=f"manage.py {name}")
+
+
+def operator(user: Any) -> Principal:
+    """A staff member in the Django admin, whom Django's own model permissions let in."""
+    return Principal(Kind.OPERATOR, id=str(user.pk), label=str(user), user=user)
+
+
+def require(
+    principal: Principal,
+    scope: str,
+    organization_id: UUID | None,
+    *,
+    owner_only: bool = False,
+) -> None:
+    """The door of every write. `organization_id` None: the actor's own things.
+
+    Raises InsufficientScopes when the token is too narrow, Organization.DoesNotExist when the
+    organization is not the actor's, Unauthorized when the role is too low.
+    """
+    if principal.is_trusted:
+        return
+    if not principal.is_within_limit(scope):
+        raise InsufficientScopes(scope)
+    if organization_id is not None and organization_id not in principal.grants:
+        raise Organization.DoesNotExist
+    if not principal.can(scope, organization_id):
+        raise refusal(principal, scope, organization_id)
+    if owner_only and principal.grants[organization_id].role != Role.OWNER:
+        raise Unauthorized("Only the owner of the organization can do this.")
+
+
+def require_somewhere(principal: Principal, scope: str) -> None:
+    """The outer door of a GraphQL field, before its object is known. Raises as require() does."""
+    if not principal.is_within_limit(scope):
+        raise InsufficientScopes(scope)
+    if not principal.can_somewhere(scope):
+        raise refusal(principal, scope, None)
+
+
+def refusal(principal: Principal, scope: str, organization_id: UUID | None) -> PermissionDenied:
+    """Why `scope` is not held: by a token's own scopes, or by a person's role."""
+    if principal.kind is Kind.API_TOKEN:
+        if organization_id is None and any(
+            covers(there.scopes, scope) for there in principal.grants.values()
+        ):
+            return Unauthorized("API tokens own no personal things. Use a personal access token.")
+        return InsufficientScopes(scope)
+    return Unauthorized(f"Your role does not allow {scope}. Ask an owner or admin of the organization.")
+
+
+@contextmanager
+def writing(principal: Principal) -> Iterator[None]:
+    """The transaction of a write: it commits before the actor's credential dies, or not at all."""
+    with transaction.atomic():
+        principal.confirm()
+        yield

@@ -1,0 +1,6 @@
+"""The one way this ground floor speaks upward: the audit trail listens."""
+
+from django.dispatch import Signal
+
+happened = Signal()
+"""Sent in the transaction of a change, with: principal, action, target, organization_id, changes."""

@@ -1,0 +1,17 @@
+"""config.settings for the suite: fixed secrets, a fast hasher, and no thread that writes usage behind a test."""
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "only-for-tests-" * 4)
+os.environ.setdefault("TOKEN_PEPPERS", "test:" + "only-for-tests-" * 4)
+os.environ["USAGE_FLUSHER"] = "false"
+os.environ["DEBUG"] = "false"
+
+from config.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

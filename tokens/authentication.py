@@ -1,0 +1,356 @@
+"""From an Authorization header to a Principal: one SELECT, no write, no cache.
+
+A malformed value stops before the database. A revocation holds on the very next request, because nothing
+about a token is remembered between two. Neighbours: secret.py (the string), usage.py (what is counted),
+organizations/access.py (what a Principal is).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import connection, models
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.views.decorators.debug import sensitive_variables
+
+from audit import context
+from organizations.access import (
+    ANONYMOUS,
+    PERSONAL_SCOPES,
+    Grant,
+    Kind,
+    Principal,
+    grant,
+    grants_of,
+    merged,
+)
+from organizations.models import Organization
+from tokens import peppers, secret, usage
+from tokens.models import APIToken, PersonalAccessToken, State, Token
+from tokens.secret import Malformed, TokenKind
+
+REALM = "tollgate"
+
+
+class BadCredential(Exception):
+    """A credential was sent and does not hold. `code` is stable, the message says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+UNKNOWN = BadCredential(
+    "TOKEN_UNKNOWN", "No such token exists here. Check that it belongs to this server, or issue a new one."
+)
+OWNER_INACTIVE = BadCredential(
+    "OWNER_INACTIVE", "The owner of this token is deactivated or deleted. Ask an administrator."
+)
+DEAD = {
+    State.DELETED: BadCredential("TOKEN_REVOKED", "The token has been revoked. Issue a new one."),
+    State.REVOKED: BadCredential("TOKEN_REVOKED", "The token has been revoked. Issue a new one."),
+    State.EXPIRED: BadCredential("TOKEN_EXPIRED", "The token has expired. Issue a new one."),
+}
+
+
+@sensitive_variables()
+def identify(value: str, now: datetime) -> Principal:
+    """Who sent this token? One SELECT, or none for a malformed value. Raises BadCredential."""
+    try:
+        kind = secret.parse(value)
+    except Malformed as fault:
+        raise BadCredential("TOKEN_MALFORMED", str(fault)) from None
+    found = LOOKUPS[kind](value)
+    if found is None:
+        raise UNKNOWN
+    token, owner_is_live, principal = found
+    state = token.state(now)
+    if state is not State.ACTIVE or not owner_is_live:
+        refused = DEAD.get(state, OWNER_INACTIVE)
+        usage.refused(token, refused.code, context.current().address, now)
+        raise refused
+    if token.pepper_id != peppers.current_key_id():
+        usage.redigest(token, *peppers.signed(value))
+    return principal
+
+
+class Statement:
+    """A SELECT compiled once by the ORM and executed by digest ever after.
+
+    Building the same query through the ORM costs more than the database takes to answer it. The
+    compiler's own converters turn the columns into Python values, on whichever database.
+    """
+
+    def __init__(self, queryset: models.QuerySet[Any], columns: Sequence[str]) -> None:
+        query = queryset.order_by().values_list(*columns).query
+        compiler = query.get_compiler(connection=connection)
+        sql, self.params = compiler.as_sql()
+        table, column = queryset.model._meta.db_table, queryset.model._meta.get_field("digest").column
+        quote = connection.ops.quote_name
+        self.sql = f"{sql} WHERE {quote(table)}.{quote(column)} IN "
+        self.converters = compiler.get_converters([selected[0] for selected in compiler.select])
+        self.compiler = compiler
+
+    def rows(self, digests: Sequence[bytes]) -> list[Sequence[Any]]:
+        marks = ", ".join(["%s"] * len(digests))
+        with connection.cursor() as cursor:
+            cursor.execute(f"{self.sql}({marks})", [*self.params, *digests])
+            found = cursor.fetchall()
+        return list(self.compiler.apply_converters(found, self.converters))
+
+
+TOKEN_COLUMNS = frozenset(
+    {
+        "id",
+        "name",
+        "hint",
+        "scopes",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+        "deleted_at",
+        "pepper_id",
+        "owner_id",
+        "covers_all_organizations",
+    }
+)
+
+
+@functools.cache
+def _columns(model: type[models.Model]) -> tuple[str, ...]:
+    """What is loaded of a token or a person, in the order Model.from_db takes it."""
+    names = [field.attname for field in model._meta.concrete_fields]
+    if issubclass(model, Token):
+        return tuple(name for name in names if name in TOKEN_COLUMNS)
+    return tuple(name for name in names if name != "password")
+
+
+@functools.cache
+def _api_token_statement() -> Statement:
+    return Statement(APIToken.objects.all(), (*_columns(APIToken), "owner__name", "owner__deleted_at"))
+
+
+def _look_up_api_token(value: str) -> tuple[Token, bool, Principal] | None:
+    rows = _api_token_statement().rows(peppers.digests(value))
+    if not rows:
+        return None
+    columns = _columns(APIToken)
+    width = len(columns)
+    token = APIToken.from_db("default", columns, rows[0][:width])
+    organization_name, organization_deleted_at = rows[0][width:]
+    return (
+        token,
+        organization_deleted_at is None,
+        Principal(
+            Kind.API_TOKEN,
+            id=str(token.pk),
+            label=token.name,
+            grants={token.owner_id: Grant(token.limit, name=organization_name)},
+            token=token,
+            expires_at=token.expires_at,
+            confirm=functools.partial(_confirm, token),
+        ),
+    )
+
+
+MEMBERSHIP_COLUMNS = (
+    "owner__org_memberships__organization_id",
+    "owner__org_memberships__organization__name",
+    "owner__org_memberships__organization__deleted_at",
+    "owner__org_memberships__role",
+    "owner__org_memberships__group_memberships__group__scopes",
+    "is_covered",
+)
+
+
+@functools.cache
+def _personal_token_statement() -> Statement:
+    chosen = PersonalAccessToken.organizations.through.objects.filter(
+        personalaccesstoken_id=OuterRef("pk"),
+        organization_id=OuterRef("owner__org_memberships__organization_id"),
+    )
+    return Statement(
+        PersonalAccessToken.objects.annotate(is_covered=Exists(chosen)),
+        (
+            *_columns(PersonalAccessToken),
+            *(f"owner__{column}" for column in _columns(get_user_model())),
+            *MEMBERSHIP_COLUMNS,
+        ),
+    )
+
+
+def _look_up_personal_token(value: str) -> tuple[Token, bool, Principal] | None:
+    """One row per membership and group of the owner, each repeating the token and the owner."""
+    rows = _personal_token_statement().rows(peppers.digests(value))
+    if not rows:
+        return None
+    token_columns, owner_columns = _columns(PersonalAccessToken), _columns(get_user_model())
+    token_end = len(token_columns)
+    owner_end = token_end + len(owner_columns)
+    token = PersonalAccessToken.from_db("default", token_columns, rows[0][:token_end])
+    owner = get_user_model().from_db("default", owner_columns, rows[0][token_end:owner_end])
+    grants: dict[Any, Grant] = {None: Grant(PERSONAL_SCOPES)}
+    for row in rows:
+        organization_id, name, deleted_at, role, group_scopes, is_covered = row[owner_end:]
+        is_reached = token.covers_all_organizations or is_covered
+        if organization_id is not None and deleted_at is None and is_reached:
+            grants[organization_id] = merged(
+                grants.get(organization_id), grant(role, group_scopes or (), name)
+            )
+    return (
+        token,
+        owner.is_active,
+        Principal(
+            Kind.PERSONAL_TOKEN,
+            id=str(owner.pk),
+            label=owner.email,
+            grants=grants,
+            limit=token.limit,
+            user=owner,
+            token=token,
+            expires_at=token.expires_at,
+            confirm=functools.partial(_confirm, token),
+        ),
+    )
+
+
+LOOKUPS: dict[TokenKind, Callable[[str], tuple[Token, bool, Principal] | None]] = {
+    TokenKind.API: _look_up_api_token,
+    TokenKind.PERSONAL: _look_up_personal_token,
+}
+
+
+def _confirm(token: Token) -> None:
+    """Hold the acting token's row: whoever revokes it now waits for this write, or was first."""
+    holding = type(token)._default_manager.usable(timezone.now()).select_for_update(no_key=True)
+    if not holding.filter(pk=token.pk).values_list("pk").first():
+        raise DEAD[State.REVOKED]
+
+
+def person(user: AbstractBaseUser) -> Principal:
+    """Somebody with a session. One query, for what their memberships grant."""
+    return Principal(
+        Kind.SESSION,
+        id=str(user.pk),
+        label=str(user),
+        grants=grants_of([user.pk])[user.pk],
+        user=user,
+    )
+
+
+class TokenBackend(BaseBackend):
+    """`authenticate(request, token=...)`: the person a personal access token stands for.
+
+    API tokens stand for no person; ask `identify` for their Principal.
+    """
+
+    @sensitive_variables()
+    def authenticate(
+        self, request: HttpRequest | None, token: str | None = None, **_: Any
+    ) -> AbstractBaseUser | None:
+        if token is None:
+            return None
+        try:
+            return identify(token, timezone.now()).user
+        except BadCredential:
+            return None
+
+    def get_user(self, user_id: Any) -> AbstractBaseUser | None:
+        return get_user_model().objects.filter(pk=user_id, is_active=True).first()
+
+
+class PrincipalMiddleware:
+    """Gives each request its `principal`, or answers 401.
+
+    A bearer header wins: the session is then ignored, so that no page and no admin opens to a token.
+    """
+
+    # Where a person may paste a token into a search; everywhere else a token in a URL is refused.
+    SEARCH_PREFIX: ClassVar[str] = "/admin/"
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    @sensitive_variables()
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith(self.SEARCH_PREFIX) and secret.PATTERN.search(
+            request.META.get("QUERY_STRING", "")
+        ):
+            return refuse(
+                400,
+                "BAD_REQUEST",
+                "A token in a URL ends up in logs. Send it as Authorization: Bearer, and revoke this one.",
+            )
+        header = request.META.get("HTTP_AUTHORIZATION")
+        if header is None:
+            request.principal = SimpleLazyObject(functools.partial(_of_session, request))
+            return self._in_organization(request)
+        now = timezone.now()
+        try:
+            principal = identify(_bearer(header), now)
+        except BadCredential as fault:
+            return unauthenticated(fault)
+        request.principal = principal
+        request.user = AnonymousUser()
+        request.uses = []
+        response = self._in_organization(request)
+        uses = request.uses or [(f"{request.method} {request.path}", "", str(response.status_code))]
+        usage.accepted(principal.token, uses, context.current().address, now)
+        return response
+
+    def _in_organization(self, request: HttpRequest) -> HttpResponse:
+        chosen = request.META.get("HTTP_X_ORGANIZATION_ID")
+        if chosen is not None:
+            try:
+                request.principal = request.principal.within(Organization._meta.pk.to_python(chosen))
+            except (Organization.DoesNotExist, ValueError, models.ValidationError):
+                return refuse(404, "NOT_FOUND", "organization not found")
+        return self.get_response(request)
+
+
+def _of_session(request: HttpRequest) -> Principal:
+    return person(request.user) if request.user.is_authenticated else ANONYMOUS
+
+
+def _bearer(header: str) -> str:
+    """The credential of an RFC 6750 header; the scheme is case-insensitive. Raises BadCredential."""
+    scheme, _, credential = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise BadCredential(
+            "TOKEN_MALFORMED", "Send the token as: Authorization: Bearer tola_... or tolp_..."
+        )
+    return credential.strip(" ")
+
+
+def unauthenticated(fault: BadCredential | None = None) -> JsonResponse:
+    """401 as RFC 6750 has it: no error code when no credential was sent."""
+    challenge = f'Bearer realm="{REALM}"'
+    if fault is None:
+        code, message = "UNAUTHENTICATED", "Send a token: Authorization: Bearer tola_... or tolp_..."
+    else:
+        code, message = fault.code, str(fault)
+        challenge += f', error="invalid_token", error_description="{message}"'
+    response = refuse(401, code, message)
+    response["WWW-Authenticate"] = challenge
+    return response
+
+
+def refuse(status: int, code: str, message: str) -> JsonResponse:
+    """The body of every refusal before GraphQL."""
+    return JsonResponse(
+        {
+            "success": False,
+            "error": message,
+            "errors": [{"message": message, "extensions": {"code": code}}],
+        },
+        status=status,
+    )

@@ -1,0 +1,257 @@
+"""Tokens and what is known of their use. Neighbours: secret.py (the string), services.py (what is done)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from django.db import models
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from organizations.fields import StringListField
+from organizations.models import Organization, Record
+from organizations.scopes import CATALOGUE, UnknownScope, canonical, covers, held
+from organizations.validators import validate_plain_text, validate_single_line
+from tokens import peppers, secret
+from tokens.secret import TokenKind
+
+if TYPE_CHECKING:
+    from organizations.access import Principal
+
+LONGEST_LIFE = timedelta(days=100 * 365)
+MOST_SCOPES = 100
+
+
+class State(StrEnum):
+    """What a token is at a moment. The first that applies, in this order."""
+
+    DELETED = "deleted"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    ACTIVE = "active"
+
+
+T = TypeVar("T", bound="Token")
+
+
+class TokenQuerySet(models.QuerySet[T]):
+    def live(self) -> Self:
+        """Not deleted. Deleted tokens stay in the table for the audit, out of everybody's sight."""
+        return self.filter(deleted_at__isnull=True)
+
+    def usable(self, now: datetime) -> Self:
+        """Would authenticate at `now`, as far as the token itself decides."""
+        return self.live().filter(
+            models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now), revoked_at__isnull=True
+        )
+
+    def unused_since(self, moment: datetime) -> Self:
+        """Neither used nor created after `moment`."""
+        return self.filter(
+            models.Q(last_used_at__lt=moment) | models.Q(last_used_at__isnull=True, created_at__lt=moment)
+        )
+
+    def with_value(self, value: str) -> Self:
+        """The token that has this value, found by digest."""
+        return self.filter(digest__in=peppers.digests(value))
+
+
+def validate_scopes(names: list[str]) -> None:
+    """Known, each once, not too many. Raises ValidationError."""
+    if len(names) > MOST_SCOPES:
+        raise ValidationError(f"At most {MOST_SCOPES} scopes; these are {len(names)}.")
+    try:
+        resolved = [canonical(name) for name in names]
+    except UnknownScope as unknown:
+        raise ValidationError(str(unknown), code="unknown_scope") from unknown
+    for name in names:
+        if resolved.count(canonical(name)) > 1:
+            raise ValidationError(f'Scope "{name}" is there twice. Send each once.', code="duplicate")
+
+
+class Token(Record):
+    """What both kinds of token have. The value is not among it: see `digest`.
+
+    `digest` is HMAC-SHA-256 of the value under the pepper `pepper_id`. `scopes` are as the client spelled
+    them. Revoking is one-way; deleting leaves a tombstone.
+    """
+
+    kind: ClassVar[TokenKind]
+
+    name = models.CharField(max_length=255, validators=[validate_single_line])
+    description = models.TextField(blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+    digest = models.BinaryField(max_length=32, editable=False)
+    pepper_id = models.CharField(max_length=32, editable=False)
+    hint = models.CharField(max_length=secret.HINT_LENGTH, editable=False)
+    scopes = StringListField(validators=[validate_scopes])
+    is_active = models.BooleanField(default=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    usage_count = models.PositiveBigIntegerField(default=0, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+    revoked_by = models.CharField(max_length=64, blank=True, editable=False)
+    revoked_reason = models.CharField(
+        max_length=500, blank=True, editable=False, validators=[validate_plain_text]
+    )
+    sso_authorizations = models.JSONField(default=dict, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(fields=("digest",), name="%(class)s_digest_is_unique"),
+            models.CheckConstraint(
+                condition=models.Q(is_active=True, revoked_at__isnull=True)
+                | models.Q(is_active=False, revoked_at__isnull=False),
+                name="%(class)s_revoked_is_inactive",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(deleted_at__isnull=True) | models.Q(is_active=False),
+                name="%(class)s_deleted_is_revoked",
+            ),
+        )
+        indexes = (models.Index(fields=("owner", "id"), name="%(class)s_by_owner"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+    @property
+    def token(self) -> str:
+        """The value while this instance is the one that minted it, else the mask."""
+        value: str = self.__dict__.get("minted_value", secret.MASK)
+        return value
+
+    def mint(self) -> None:
+        """Give this unsaved token its value, kept on this instance alone, and the digest that is saved."""
+        value = secret.mint(self.kind)
+        self.digest, self.pepper_id = peppers.signed(value)
+        self.hint = secret.hint(value)
+        self.__dict__["minted_value"] = value
+
+    def __getstate__(self) -> dict[str, object]:
+        """Neither pickled nor cached with its value."""
+        return {key: value for key, value in super().__getstate__().items() if key != "minted_value"}
+
+    @property
+    def realm(self) -> UUID | None:
+        """The organization whose permission it takes to manage this token; None for its owner alone."""
+        raise NotImplementedError
+
+    @property
+    def limit(self) -> frozenset[str] | None:
+        """The token's own canonical scopes; None when it sets no limit."""
+        raise NotImplementedError
+
+    def state(self, now: datetime) -> State:
+        if self.deleted_at is not None:
+            return State.DELETED
+        if self.revoked_at is not None:
+            return State.REVOKED
+        if self.expires_at is not None and self.expires_at <= now:
+            return State.EXPIRED
+        return State.ACTIVE
+
+
+class APITokenQuerySet(TokenQuerySet["APIToken"]):
+    def visible_to(self, principal: Principal) -> Self:
+        return self.live().filter(owner__in=principal.organizations_with("read:tokens"))
+
+
+class APIToken(Token):
+    """A machine's key to one organization. It has the scopes it was given, and no others."""
+
+    kind = TokenKind.API
+
+    owner = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="api_tokens")
+
+    objects = APITokenQuerySet.as_manager()
+
+    class Meta(Token.Meta):
+        verbose_name = "API token"
+
+    @property
+    def realm(self) -> UUID | None:
+        return self.owner_id
+
+    @property
+    def limit(self) -> frozenset[str]:
+        return held(self.scopes)
+
+    @property
+    def abilities(self) -> list[str]:
+        """The scopes of the catalogue this token holds now: none once it is dead."""
+        if self.state(timezone.now()) is not State.ACTIVE:
+            return []
+        return [scope for scope in CATALOGUE if covers(self.limit, scope)]
+
+
+class PersonalAccessTokenQuerySet(TokenQuerySet["PersonalAccessToken"]):
+    def visible_to(self, principal: Principal) -> Self:
+        if principal.user is None or not principal.can("read:tokens", None):
+            return self.none()
+        return self.live().filter(owner=principal.user.pk)
+
+
+class PersonalAccessToken(Token):
+    """A person's key: all they may do, or as little of it as its scopes and organizations say."""
+
+    kind = TokenKind.PERSONAL
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="personal_access_tokens"
+    )
+    # A flag, because an empty list must not mean "all": removing the last organization would widen.
+    covers_all_organizations = models.BooleanField("every organization of the owner", default=True)
+    organizations = models.ManyToManyField(Organization, blank=True, related_name="personal_access_tokens")
+
+    objects = PersonalAccessTokenQuerySet.as_manager()
+
+    class Meta(Token.Meta):
+        verbose_name = "personal access token"
+
+    @property
+    def realm(self) -> UUID | None:
+        return None
+
+    @property
+    def limit(self) -> frozenset[str] | None:
+        return held(self.scopes) if self.scopes else None
+
+
+class TokenUsage(models.Model):
+    """One rollup row per token, day, operation, scope, address and outcome, refusals included.
+
+    Points at its token by value: usage outlives tokens of either kind.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    token_id = models.UUIDField()
+    day = models.DateField()
+    operation = models.CharField(max_length=80)
+    scope = models.CharField(max_length=40, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    outcome = models.CharField(max_length=32)
+    count = models.PositiveBigIntegerField(default=0)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("id",)
+        verbose_name_plural = "token usage"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("token_id", "day", "operation", "scope", "address", "outcome"),
+                name="token_usage_is_one_row_per_key",
+            ),
+        )
+        indexes = (models.Index(fields=("day",), name="token_usage_by_day"),)
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.outcome} ×{self.count} on {self.day}"

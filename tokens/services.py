@@ -1,0 +1,377 @@
+"""What can be done to tokens. Each service is the only path to its fact, from whichever face.
+
+Every one reads the same: require, validate, act, record, return. The audit event is in the transaction
+of the change. Neighbours: organizations/access.py (require), audit/services.py (record).
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from audit.actions import Action
+from audit.services import record
+from organizations.access import (
+    InsufficientScopes,
+    Principal,
+    Unauthorized,
+    require,
+    writing,
+)
+from organizations.models import Organization, OrgMembership
+from organizations.scopes import covers, held
+from tokens.models import (
+    LONGEST_LIFE,
+    APIToken,
+    PersonalAccessToken,
+    Token,
+    TokenQuerySet,
+)
+
+T = TypeVar("T", bound=Token)
+
+MANAGE = "admin:tokens"
+RIGHTS = frozenset({"scopes", "expires_at", "organizations"})
+"""What decides what a token may do; the rest of it only describes."""
+
+
+class TokenRevoked(ValidationError):
+    """Revoking is permanent."""
+
+    def __init__(self) -> None:
+        super().__init__("The token has been revoked, for good. Issue a new one.", code="token_revoked")
+
+
+def create_api_token(
+    principal: Principal,
+    *,
+    organization_id: UUID,
+    name: str,
+    description: str = "",
+    scopes: Collection[str] = (),
+    expires_at: datetime | None = None,
+    tags: Collection[str] = (),
+) -> APIToken:
+    """A machine's token; its `.token` is the value, this once. Raises ValidationError and as require()."""
+    require(principal, MANAGE, organization_id)
+    token = APIToken(
+        owner_id=organization_id,
+        name=name,
+        description=description,
+        scopes=list(scopes),
+        expires_at=expires_at,
+        tags=list(tags),
+    )
+    return _issue(principal, token)
+
+
+def create_personal_access_token(
+    principal: Principal,
+    *,
+    name: str,
+    description: str = "",
+    scopes: Collection[str] = (),
+    expires_at: datetime | None = None,
+    organizations: Collection[UUID] | None = None,
+    tags: Collection[str] = (),
+    owner_id: UUID | None = None,
+) -> PersonalAccessToken:
+    """A person's token; its `.token` is the value, this once. `organizations` None: all, as they change.
+
+    `owner_id` is for trusted principals; everybody else creates their own. Raises ValidationError,
+    Organization.DoesNotExist for a foreign organization, and as require().
+    """
+    require(principal, MANAGE, None)
+    token = PersonalAccessToken(
+        owner_id=owner_id if principal.is_trusted else principal.user.pk,
+        name=name,
+        description=description,
+        scopes=list(scopes),
+        expires_at=expires_at,
+        covers_all_organizations=organizations is None,
+        tags=list(tags),
+    )
+    _require_reach(principal, token, organizations)
+    return _issue(principal, token, organizations or ())
+
+
+def update_token(principal: Principal, token: T, changes: dict[str, Any]) -> T:
+    """Change what `changes` names and nothing else; `{"is_active": False}` revokes.
+
+    Keys: name, description, tags, scopes, expires_at, organizations (ids; None for all), is_active,
+    revoked_reason. Raises TokenRevoked, ValidationError, Unauthorized for a token that widens itself.
+    """
+    require_management(principal, token)
+    changes = dict(changes)
+    reason = changes.pop("revoked_reason", None)
+    is_active = changes.pop("is_active", None)
+    if reason is not None and is_active is not False:
+        raise ValidationError({"revoked_reason": "Send it together with isActive: false."})
+    with writing(principal):
+        token = _locked(token)
+        if changes:
+            _change(principal, token, changes)
+        if is_active is True and token.revoked_at is not None:
+            raise TokenRevoked
+        if is_active is False:
+            revoke(principal, token, reason=reason or "")
+    return token
+
+
+def revoke(principal: Principal, token: T, *, reason: str) -> T:
+    """End a token for good, from the next request on. A second revocation changes nothing.
+
+    Raises ValidationError for an unusable reason, and as require().
+    """
+    require_management(principal, token)
+    now = timezone.now()
+    token.revoked_reason = reason
+    token.clean_fields(exclude=_all_fields_but(token, "revoked_reason"))
+    with writing(principal):
+        was_first = (
+            type(token)
+            ._default_manager.filter(pk=token.pk, revoked_at__isnull=True)
+            .update(
+                is_active=False,
+                revoked_at=now,
+                revoked_by=principal.id,
+                revoked_reason=reason,
+                updated_at=now,
+                updated_by=principal.id,
+            )
+        )
+        token.refresh_from_db()
+        if was_first:
+            _record(principal, token, "REVOKED", {"reason": reason})
+    return token
+
+
+def revoke_many(
+    principal: Principal, tokens: TokenQuerySet[T], *, reason: str, batch_size: int = 500
+) -> Iterator[list[T]]:
+    """Revoke what the queryset selects, a transaction per batch, yielding each batch after its commit.
+
+    Safe to stop and to run again: what is revoked already is passed over.
+    """
+    remaining = tokens.filter(revoked_at__isnull=True).order_by("pk")
+    last: UUID | None = None
+    while True:
+        page = remaining if last is None else remaining.filter(pk__gt=last)
+        batch = list(page[:batch_size])
+        if not batch:
+            return
+        with transaction.atomic():
+            for token in batch:
+                revoke(principal, token, reason=reason)
+        yield batch
+        last = batch[-1].pk
+
+
+def delete_token(principal: Principal, token: Token) -> UUID:
+    """Take a token out of everybody's sight. It is revoked, and its row stays for the audit."""
+    require_management(principal, token)
+    with writing(principal):
+        token = _locked(token)
+        revoke(principal, token, reason="deleted")
+        now = timezone.now()
+        if type(token)._default_manager.live().filter(pk=token.pk).update(deleted_at=now):
+            _record(principal, token, "DELETED", {})
+    return token.pk
+
+
+def record_denial(principal: Principal, kind: type[Token], target_id: str, why: Exception) -> None:
+    """An attempt on a token, or to create one, that was refused."""
+    action = Action[f"{_noun(kind)}_DENIED"]
+    record(
+        principal,
+        action,
+        organization_id=next(iter(principal.organization_ids), None),
+        subject_id=principal.user.pk if principal.user else None,
+        changes={"target": target_id, "refused": type(why).__name__, "why": str(why)[:300]},
+    )
+
+
+def require_management(principal: Principal, token: Token) -> None:
+    """Who may change this token. Raises its DoesNotExist for somebody else's, and as require()."""
+    require(principal, MANAGE, token.realm)
+    if token.realm is None and not principal.is_trusted and token.owner_id != principal.user.pk:
+        raise type(token).DoesNotExist
+
+
+def _issue(principal: Principal, token: T, organizations: Collection[UUID] = ()) -> T:
+    now = timezone.now()
+    token.created_by = token.updated_by = principal.id
+    token.mint()
+    token.full_clean()
+    _require_grantable(principal, token, before=frozenset())
+    _require_expiry(principal, token.expires_at, now)
+    with writing(principal):
+        token.save(force_insert=True)
+        if organizations:
+            token.organizations.set(organizations)
+        _record(principal, token, "CREATED", _described(token, organizations))
+    return token
+
+
+def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None:
+    now = timezone.now()
+    if token.revoked_at is not None and RIGHTS & changes.keys():
+        raise TokenRevoked
+    before = {name: getattr(token, name) for name in changes if name != "organizations"}
+    limit_before = token.limit
+    for name in before:
+        setattr(token, name, changes[name])
+    token.updated_by = principal.id
+    token.full_clean()
+    if "scopes" in changes:
+        _require_grantable(principal, token, before=limit_before)
+    if "expires_at" in changes:
+        _require_expiry(principal, token.expires_at, now)
+        _refuse_own_longer_life(principal, token, before["expires_at"])
+    difference = {
+        name: [_plain(was), _plain(getattr(token, name))]
+        for name, was in before.items()
+        if was != getattr(token, name)
+    }
+    if "organizations" in changes:
+        difference |= _change_organizations(principal, token, changes["organizations"])
+    token.save()
+    if difference:
+        _record(principal, token, "UPDATED", difference)
+
+
+def _change_organizations(
+    principal: Principal, token: PersonalAccessToken, wanted: Collection[UUID] | None
+) -> dict[str, Any]:
+    before = None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
+    after = None if wanted is None else set(wanted)
+    if before == after:
+        return {}
+    added = None if after is None else after - (before or set())
+    if added is None or before is not None:
+        _require_reach(principal, token, added)
+        if _acts_on_itself(principal, token) and (added is None or added):
+            raise Unauthorized("A token cannot widen itself. Use a session or another token.")
+    token.covers_all_organizations = after is None
+    token.organizations.set(after or ())
+    return {"organizations": [_names(before), _names(after)]}
+
+
+def _require_grantable(principal: Principal, token: Token, *, before: frozenset[str] | None) -> None:
+    """Nobody grants what they lack, and no token widens itself. `before`: the limit it had, None for none.
+
+    A personal token is limited by its owner's rights at each use; so only the limit of the token that
+    creates or changes it counts here, not the owner's role.
+    """
+    after = token.limit
+    if after is None:
+        added: frozenset[str] | None = frozenset() if before is None else None
+    else:
+        added = frozenset() if before is None else after - {s for s in after if covers(before, s)}
+    if added is None:
+        if principal.limit is not None:
+            raise InsufficientScopes(*_lacking_of_everything(principal))
+    elif token.realm is None:
+        lacking = sorted(scope for scope in added if not principal.is_within_limit(scope))
+        if lacking and not principal.is_trusted:
+            raise InsufficientScopes(*lacking)
+    else:
+        for scope in sorted(added):
+            require(principal, scope, token.realm)
+    if added != frozenset() and _acts_on_itself(principal, token):
+        raise Unauthorized("A token cannot widen itself. Use a session or another token.")
+
+
+def _lacking_of_everything(principal: Principal) -> list[str]:
+    return [verb for verb in ("read", "write", "admin") if not principal.is_within_limit(verb)]
+
+
+def _require_expiry(principal: Principal, expires_at: datetime | None, now: datetime) -> None:
+    """In the future, not absurdly far, and not beyond the token that asks. Raises ValidationError."""
+    if expires_at is not None and not now < expires_at < now + LONGEST_LIFE:
+        raise ValidationError({"expires_at": "Give a time in the future, at most 100 years from now."})
+    parent = principal.expires_at
+    if parent is not None and (expires_at is None or expires_at > parent):
+        raise ValidationError(
+            {"expires_at": f"It cannot outlive the token that asks, which expires at {parent.isoformat()}."}
+        )
+
+
+def _refuse_own_longer_life(principal: Principal, token: Token, before: datetime | None) -> None:
+    after = token.expires_at
+    is_longer = before is not None and (after is None or after > before)
+    if is_longer and _acts_on_itself(principal, token):
+        raise Unauthorized("A token cannot extend its own life. Use a session or another token.")
+
+
+def _require_reach(
+    principal: Principal, token: PersonalAccessToken, organizations: Collection[UUID] | None
+) -> None:
+    """Only organizations one reaches oneself. Raises Organization.DoesNotExist, Unauthorized."""
+    if principal.is_trusted:
+        return
+    if organizations is None:
+        if principal.token is not None and not principal.token.covers_all_organizations:
+            raise Unauthorized("This token reaches some organizations only. Name those with organizationIDs.")
+    elif not set(organizations) <= set(principal.organization_ids):
+        raise Organization.DoesNotExist
+
+
+def _acts_on_itself(principal: Principal, token: Token) -> bool:
+    return principal.token is not None and principal.token.pk == token.pk
+
+
+def _locked(token: T) -> T:
+    """The row as it is now, held until the transaction ends. Raises DoesNotExist."""
+    found: T = type(token)._default_manager.live().select_for_update(no_key=True).get(pk=token.pk)
+    return found
+
+
+def _record(principal: Principal, token: Token, what: str, changes: dict[str, Any]) -> None:
+    record(
+        principal,
+        Action[f"{_noun(type(token))}_{what}"],
+        token,
+        organization_id=token.realm or _only_organization(token),
+        subject_id=token.owner_id if token.realm is None else None,
+        changes=changes,
+    )
+
+
+def _only_organization(token: PersonalAccessToken) -> UUID | None:
+    """The organization whose trail shows a personal token: the one it reaches, if it is but one."""
+    reached = OrgMembership.objects.filter(user=token.owner_id, organization__deleted_at__isnull=True)
+    if not token.covers_all_organizations:
+        reached = reached.filter(organization__in=token.organizations.all())
+    ids = list(reached.values_list("organization_id", flat=True)[:2])
+    return ids[0] if len(ids) == 1 else None
+
+
+def _noun(kind: type[Token]) -> str:
+    return "API_TOKEN" if kind is APIToken else "PERSONAL_ACCESS_TOKEN"
+
+
+def _described(token: Token, organizations: Collection[UUID]) -> dict[str, Any]:
+    described = {
+        "name": token.name,
+        "hint": token.hint,
+        "scopes": token.scopes,
+        "expires_at": _plain(token.expires_at),
+    }
+    return described | ({"organizations": _names(organizations)} if organizations else {})
+
+
+def _names(ids: Iterable[UUID] | None) -> list[str] | str:
+    return "all" if ids is None else sorted(str(one) for one in ids)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _all_fields_but(token: Token, name: str) -> set[str]:
+    return {field.name for field in token._meta.fields} - {name}

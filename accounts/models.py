@@ -52,8 +52,8 @@ class User(Record, AbstractBaseUser, PermissionsMixin):
         unique=True,
         error_messages={"unique": "Somebody with this e-mail address exists."},
     )
-    first_name = models.CharField(max_length=80, blank=True, validators=[validate_single_line])
-    last_name = models.CharField(max_length=80, blank=True, validators=[validate_single_line])
+    first_name = models.CharField(max_length=80, null=True, blank=True, validators=[validate_single_line])
+    last_name = models.CharField(max_length=80, null=True, blank=True, validators=[validate_single_line])
     display_name = models.CharField(max_length=160, validators=[validate_single_line])
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("may use the admin", default=False)
@@ -82,7 +82,7 @@ class User(Record, AbstractBaseUser, PermissionsMixin):
         super().full_clean(*args, **kwargs)
 
     def get_full_name(self) -> str:
-        return f"{self.first_name} {self.last_name}".strip()
+        return " ".join(name for name in (self.first_name, self.last_name) if name)
 
     def get_short_name(self) -> str:
         return self.first_name or self.email

@@ -24,6 +24,7 @@ class RequestFactsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         facts = facts_of(request)
         context.bind(facts)
+        request.request_id = facts.request_id  # type: ignore[attr-defined]
         response = self.get_response(request)
         response["X-Request-ID"] = facts.request_id
         context.bind(context.NOWHERE)

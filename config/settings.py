@@ -33,6 +33,8 @@ TOKEN_PEPPERS: dict[str, bytes] = {
 USAGE_FLUSHER = env.bool("USAGE_FLUSHER", default=True)
 USAGE_BUFFER_KEYS = env.int("USAGE_BUFFER_KEYS", default=50_000)
 USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
+# Where a process that ends while the database is away leaves the uses it could not write.
+USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(VAR_DIR / "usage")))
 
 # --- apps ------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -41,7 +43,7 @@ INSTALLED_APPS = [
     "accounts",
     "organizations",
     "strawberry_django",
-    "django.contrib.admin",
+    "config.apps.OperatorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -103,7 +105,9 @@ LOGOUT_REDIRECT_URL = "/login/"
 # HTTPS=true once TLS ends in front of this service: secure cookies, HSTS, redirect.
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = ["^livez$", "^readyz$"]  # load balancers ask over plain HTTP
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "config.refusals.csrf_failure"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None

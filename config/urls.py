@@ -1,4 +1,29 @@
+"""Every address of the service."""
+
 from django.contrib import admin
 from django.urls import path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from config import health, pages
+from config.graphql.view import GraphQLView
+from config.schema import schema
+from organizations import views as organizations
+from tokens.authentication import refuse, unauthenticated
+
+graphql = GraphQLView(schema._schema, unauthenticated, refuse)
+
+urlpatterns = [
+    path("query", graphql, name="query"),
+    path("graphql", pages.in_browsers(graphql), name="graphql"),
+    path("v1/scopes", organizations.scopes),
+    path("", pages.graphiql),
+    path("login/", pages.Login.as_view(), name="login"),
+    path("logout/", pages.Logout.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+]
+
+handler400 = "config.refusals.bad_request"
+handler403 = "config.refusals.permission_denied"
+handler404 = "config.refusals.page_not_found"
+handler500 = "config.refusals.server_error"

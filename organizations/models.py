@@ -33,12 +33,17 @@ class Record(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
-    created_by = models.CharField(max_length=64, blank=True, editable=False)
-    updated_by = models.CharField(max_length=64, blank=True, editable=False)
+    created_by = models.CharField(max_length=64, null=True, blank=True, editable=False)
+    updated_by = models.CharField(max_length=64, null=True, blank=True, editable=False)
     tags = StringListField()
 
     class Meta:
         abstract = True
+
+    @property
+    def updated_by_impersonator(self) -> None:
+        """The contract has it; nobody can act in another's name here."""
+        return None
 
 
 class OrganizationQuerySet(models.QuerySet["Organization"]):
@@ -54,7 +59,8 @@ class Organization(Record):
 
     name = models.CharField(max_length=160, validators=[validate_single_line])
     display_name = models.CharField(max_length=160, validators=[validate_single_line])
-    description = models.TextField(blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+    description = models.TextField(
+        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = OrganizationQuerySet.as_manager()
@@ -127,7 +133,8 @@ class Group(Record):
     owner = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="groups")
     name = models.CharField(max_length=160, validators=[validate_single_line])
     display_name = models.CharField(max_length=160, validators=[validate_single_line])
-    description = models.TextField(blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+    description = models.TextField(
+        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
     scopes = StringListField()
 
     objects = GroupQuerySet.as_manager()

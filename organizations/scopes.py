@@ -234,9 +234,20 @@ def covers(held: Collection[str], asked: str) -> bool:
     return not _COVERED_BY.get(asked, frozenset()).isdisjoint(held)
 
 
+def spellings(verb: Verb) -> list[str]:
+    """Every name, in both spellings, of the scopes of one verb."""
+    return [name for name in (*CATALOGUE, *_ALIASES) if _PARSED[canonical(name)].verb is verb]
+
+
 def by_object() -> dict[str, list[str]]:
     """Object -> its verbs, as `GET /v1/scopes` answers; bare verbs stand under `*`."""
     answer: dict[str, list[str]] = {}
     for scope in _PARSED.values():
         answer.setdefault(scope.objects or "*", []).append(scope.verb.name)
     return answer
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Every spelling of a scope, the canonical one first. Raises UnknownScope."""
+    resolved = canonical(name)
+    return (resolved, *(alias for alias, meant in _ALIASES.items() if meant == resolved))

@@ -1,20 +1,21 @@
 """What can be done to organizations, their members and groups. Each service is the only path to its fact."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
 from organizations.access import RANK, Principal, Unauthorized, require, writing
-from organizations.models import Group, GroupMembership, Organization, OrgMembership, Role
+from organizations.models import Group, GroupMembership, Organization, OrgMembership, Record, Role
 from organizations.scopes import UnknownScope, canonical
 from organizations.signals import happened
 
 
 def create_organization(
-    principal: Principal, *, name: str, owner_id: UUID, display_name: str = "", description: str = ""
+    principal: Principal, *, name: str, owner_id: UUID, display_name: str = "", description: str | None = None
 ) -> Organization:
     """A new tenant, whose first owner is `owner_id`. Raises ValidationError."""
     with writing(principal):
@@ -30,6 +31,34 @@ def create_organization(
         announce(principal, "organization.created", organization, organization.id)
         _join(principal, organization.id, owner_id, Role.OWNER)
     return organization
+
+
+def update_organization(
+    principal: Principal, organization: Organization, changes: Mapping[str, Any]
+) -> Organization:
+    """Keys: name, display_name, description, tags. Raises ValidationError, DoesNotExist for a deleted one."""
+    require(principal, "write:organization", organization.id)
+    with writing(principal):
+        organization = Organization.objects.live().select_for_update(no_key=True).get(pk=organization.pk)
+        difference = rewrite(principal, organization, changes)
+        if difference:
+            announce(principal, "organization.updated", organization, organization.id, **difference)
+    return organization
+
+
+def delete_organization(principal: Principal, organization: Organization) -> UUID:
+    """Close a tenant. The rows stay for the audit; its tokens and its members' rights in it end at once."""
+    require(principal, "admin:organization", organization.id, owner_only=True)
+    now = timezone.now()
+    with writing(principal):
+        was_first = (
+            Organization.objects.live()
+            .filter(pk=organization.pk)
+            .update(deleted_at=now, updated_at=now, updated_by=principal.id)
+        )
+        if was_first:
+            announce(principal, "organization.deleted", organization, organization.id)
+    return organization.id
 
 
 def add_member(
@@ -78,7 +107,7 @@ def create_group(
     *,
     organization_id: UUID,
     name: str,
-    description: str = "",
+    description: str | None = None,
     scopes: Collection[str] = (),
 ) -> Group:
     """Raises Unauthorized for scopes one lacks, ValidationError for unknown ones."""
@@ -100,6 +129,32 @@ def create_group(
     return group
 
 
+def update_group(principal: Principal, group: Group, changes: Mapping[str, Any]) -> Group:
+    """Keys: name, display_name, description, tags, scopes. Raises as create_group()."""
+    require(principal, "admin:groups", group.owner_id)
+    with writing(principal):
+        group = Group.objects.select_for_update(no_key=True).get(pk=group.pk)
+        added = [name for name in changes.get("scopes", ()) if name not in group.scopes]
+        require_scopes(principal, group.owner_id, added)
+        difference = rewrite(principal, group, changes)
+        if difference:
+            announce(principal, "group.updated", group, group.owner_id, **difference)
+    return group
+
+
+def delete_group(principal: Principal, group: Group) -> UUID:
+    """The group, who was in it, and the rights it gave them end."""
+    require(principal, "admin:groups", group.owner_id)
+    group_id = group.id
+    with writing(principal):
+        members = sorted(str(user_id) for user_id in group.members.values_list("user_id", flat=True))
+        announce(
+            principal, "group.deleted", group, group.owner_id, scopes=list(group.scopes), members=members
+        )
+        group.delete()
+    return group_id
+
+
 def add_to_group(principal: Principal, group: Group, user_id: UUID) -> GroupMembership:
     """Raises ValidationError for somebody who is not a member of the organization."""
     require(principal, "admin:groups", group.owner_id)
@@ -115,6 +170,31 @@ def add_to_group(principal: Principal, group: Group, user_id: UUID) -> GroupMemb
         member.save()
         announce(principal, "group_member.added", member, group.owner_id, group=group.name)
     return member
+
+
+def remove_from_group(principal: Principal, member: GroupMembership) -> None:
+    """The rights the group gave this person end; they stay a member of the organization."""
+    require(principal, "admin:groups", member.group.owner_id)
+    with writing(principal):
+        announce(
+            principal, "group_member.removed", member, member.group.owner_id, group=member.group.name
+        )
+        member.delete()
+
+
+def rewrite(principal: Principal, record: Record, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Set these fields, validate and save. Returns {field: [before, after]} of what differs; {} saves nothing."""
+    before = {name: getattr(record, name) for name in changes}
+    for name, value in changes.items():
+        setattr(record, name, value)
+    record.full_clean()
+    difference = {
+        name: [was, getattr(record, name)] for name, was in before.items() if was != getattr(record, name)
+    }
+    if difference:
+        record.updated_by = principal.id
+        record.save()
+    return difference
 
 
 def require_scopes(principal: Principal, organization_id: UUID, names: Collection[str]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.db import models
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from organizations.access import grants_of
 from organizations.fields import StringListField
 from organizations.models import Organization, Record
 from organizations.scopes import CATALOGUE, UnknownScope, canonical, covers, held
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST_LIFE = timedelta(days=100 * 365)
 MOST_SCOPES = 100
+RECENT_ADDRESSES = 20
 
 
 class State(StrEnum):
@@ -85,7 +88,8 @@ class Token(Record):
     kind: ClassVar[TokenKind]
 
     name = models.CharField(max_length=255, validators=[validate_single_line])
-    description = models.TextField(blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+    description = models.TextField(
+        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
     digest = models.BinaryField(max_length=32, editable=False)
     pepper_id = models.CharField(max_length=32, editable=False)
     hint = models.CharField(max_length=secret.HINT_LENGTH, editable=False)
@@ -95,9 +99,9 @@ class Token(Record):
     last_used_at = models.DateTimeField(null=True, editable=False)
     usage_count = models.PositiveBigIntegerField(default=0, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
-    revoked_by = models.CharField(max_length=64, blank=True, editable=False)
+    revoked_by = models.CharField(max_length=64, null=True, editable=False)
     revoked_reason = models.CharField(
-        max_length=500, blank=True, editable=False, validators=[validate_plain_text]
+        max_length=500, null=True, editable=False, validators=[validate_plain_text]
     )
     sso_authorizations = models.JSONField(default=dict, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
@@ -225,6 +229,70 @@ class PersonalAccessToken(Token):
         return held(self.scopes) if self.scopes else None
 
 
+    @property
+    def abilities(self) -> list[str]:
+        """The scopes of the catalogue this token holds somewhere now. A page of tokens: load_grants() first."""
+        if "owner_grants" not in vars(self):
+            load_grants([self])
+        if self.state(timezone.now()) is not State.ACTIVE:
+            return []
+        reached = vars(self)["owner_grants"]
+        return [
+            scope
+            for scope in CATALOGUE
+            if (self.limit is None or covers(self.limit, scope))
+            and any(covers(grant.scopes, scope) for grant in reached)
+        ]
+
+
+def load_grants(tokens: Sequence[PersonalAccessToken]) -> None:
+    """What their owners may do where these tokens reach, in two queries for any number of tokens."""
+    grants = grants_of({token.owner_id for token in tokens})
+    through = PersonalAccessToken.organizations.through
+    chosen: dict[UUID, set[UUID | None]] = {token.pk: {None} for token in tokens}
+    narrowed = [token.pk for token in tokens if not token.covers_all_organizations]
+    for token_id, organization_id in through.objects.filter(
+        personalaccesstoken__in=narrowed
+    ).values_list("personalaccesstoken_id", "organization_id") if narrowed else ():
+        chosen[token_id].add(organization_id)
+    for token in tokens:
+        vars(token)["owner_grants"] = [
+            grant
+            for organization_id, grant in grants[token.owner_id].items()
+            if token.covers_all_organizations or organization_id in chosen[token.pk]
+        ]
+
+
+class TokenUsageQuerySet(models.QuerySet["TokenUsage"]):
+    def recent_addresses(self, token_ids: Iterable[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+        """Token id -> the last RECENT_ADDRESSES from which it was accepted, newest first."""
+        rows = (
+            self.filter(token_id__in=token_ids)
+            .exclude(operation="authenticate")
+            .exclude(address="")
+            .values("token_id", "address")
+            .annotate(
+                seen_first=models.Min("first_seen_at"),
+                seen_last=models.Max("last_seen_at"),
+                seen=models.Sum("count"),
+            )
+            .order_by("-seen_last")
+        )
+        found: dict[UUID, list[dict[str, Any]]] = {}
+        for row in rows:
+            listed = found.setdefault(row["token_id"], [])
+            if len(listed) < RECENT_ADDRESSES:
+                listed.append(
+                    {
+                        "address": row["address"],
+                        "first_seen_at": row["seen_first"],
+                        "last_seen_at": row["seen_last"],
+                        "count": row["seen"],
+                    }
+                )
+        return found
+
+
 class TokenUsage(models.Model):
     """One rollup row per token, day, operation, scope, address and outcome, refusals included.
 
@@ -241,6 +309,8 @@ class TokenUsage(models.Model):
     count = models.PositiveBigIntegerField(default=0)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
+
+    objects = TokenUsageQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)

@@ -39,6 +39,8 @@ HINT_LENGTH = len(TokenKind.API.prefix) + 4
 PATTERN = re.compile(r"tol[ap]_[0-9A-Za-z]{46}")
 """Any token in any text. What follows is not looked at: a leak may be glued to more text."""
 
+_OVERLAPPING = re.compile(f"(?=({PATTERN.pattern}))")  # a token cut short may be glued to a whole one
+
 
 class Malformed(ValueError):
     """Not a token, and how one can tell. The message never holds the value."""
@@ -71,8 +73,8 @@ def parse(value: str) -> TokenKind:
 def find(text: str) -> Iterator[str]:
     """Every well-formed token in a text, in order, each once."""
     seen: set[str] = set()
-    for match in PATTERN.finditer(text):
-        value = match.group()
+    for match in _OVERLAPPING.finditer(text):
+        value = match.group(1)
         if value not in seen and checksum(value[:-CHECKSUM_LENGTH]) == value[-CHECKSUM_LENGTH:]:
             seen.add(value)
             yield value

@@ -35,8 +35,9 @@ from tokens.models import (
 T = TypeVar("T", bound=Token)
 
 MANAGE = "admin:tokens"
-RIGHTS = frozenset({"scopes", "expires_at", "organizations"})
+RIGHTS = frozenset({"scopes", "expires_at"})
 """What decides what a token may do; the rest of it only describes."""
+NOT_ITSELF = "A token cannot widen itself. Use a session or another token."
 
 
 class TokenRevoked(ValidationError):
@@ -51,7 +52,7 @@ def create_api_token(
     *,
     organization_id: UUID,
     name: str,
-    description: str = "",
+    description: str | None = None,
     scopes: Collection[str] = (),
     expires_at: datetime | None = None,
     tags: Collection[str] = (),
@@ -73,7 +74,7 @@ def create_personal_access_token(
     principal: Principal,
     *,
     name: str,
-    description: str = "",
+    description: str | None = None,
     scopes: Collection[str] = (),
     expires_at: datetime | None = None,
     organizations: Collection[UUID] | None = None,
@@ -102,8 +103,10 @@ def create_personal_access_token(
 def update_token(principal: Principal, token: T, changes: dict[str, Any]) -> T:
     """Change what `changes` names and nothing else; `{"is_active": False}` revokes.
 
-    Keys: name, description, tags, scopes, expires_at, organizations (ids; None for all), is_active,
-    revoked_reason. Raises TokenRevoked, ValidationError, Unauthorized for a token that widens itself.
+    Keys: name, description, tags, scopes, expires_at, is_active, revoked_reason; append_scopes,
+    append_tags; add_organization_ids, remove_organization_ids, clear_organizations (true: every
+    organization of the owner). Raises TokenRevoked, ValidationError, Unauthorized for a token that widens
+    itself.
     """
     require_management(principal, token)
     changes = dict(changes)
@@ -118,18 +121,18 @@ def update_token(principal: Principal, token: T, changes: dict[str, Any]) -> T:
         if is_active is True and token.revoked_at is not None:
             raise TokenRevoked
         if is_active is False:
-            revoke(principal, token, reason=reason or "")
+            revoke(principal, token, reason=reason)
     return token
 
 
-def revoke(principal: Principal, token: T, *, reason: str) -> T:
+def revoke(principal: Principal, token: T, *, reason: str | None) -> T:
     """End a token for good, from the next request on. A second revocation changes nothing.
 
     Raises ValidationError for an unusable reason, and as require().
     """
     require_management(principal, token)
     now = timezone.now()
-    token.revoked_reason = reason
+    token.revoked_reason = reason or None
     token.clean_fields(exclude=_all_fields_but(token, "revoked_reason"))
     with writing(principal):
         was_first = (
@@ -139,7 +142,7 @@ def revoke(principal: Principal, token: T, *, reason: str) -> T:
                 is_active=False,
                 revoked_at=now,
                 revoked_by=principal.id,
-                revoked_reason=reason,
+                revoked_reason=reason or None,
                 updated_at=now,
                 updated_by=principal.id,
             )
@@ -183,16 +186,28 @@ def delete_token(principal: Principal, token: Token) -> UUID:
     return token.pk
 
 
-def record_denial(principal: Principal, kind: type[Token], target_id: str, why: Exception) -> None:
-    """An attempt on a token, or to create one, that was refused."""
-    action = Action[f"{_noun(kind)}_DENIED"]
+def record_denial(
+    principal: Principal, operation: str, target_id: str | None, why: Exception
+) -> None:
+    """A refused attempt to write, in a transaction of its own: the attempt itself left nothing."""
     record(
         principal,
-        action,
+        Action.ACCESS_DENIED,
         organization_id=next(iter(principal.organization_ids), None),
         subject_id=principal.user.pk if principal.user else None,
-        changes={"target": target_id, "refused": type(why).__name__, "why": str(why)[:300]},
+        changes={
+            "operation": operation,
+            "target": (target_id or "")[:64],
+            "refused": type(why).__name__,
+            "why": str(why)[:300],
+        },
     )
+
+
+def require_born_active(is_active: bool) -> None:
+    """Raises ValidationError: a token that never worked is not worth a row."""
+    if not is_active:
+        raise ValidationError({"is_active": "A token is created active. Revoke it when it has served."})
 
 
 def require_management(principal: Principal, token: Token) -> None:
@@ -219,17 +234,18 @@ def _issue(principal: Principal, token: T, organizations: Collection[UUID] = ())
 
 def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None:
     now = timezone.now()
-    if token.revoked_at is not None and RIGHTS & changes.keys():
+    columns, organizations = _split(token, changes)
+    if token.revoked_at is not None and (RIGHTS & columns.keys() or organizations):
         raise TokenRevoked
-    before = {name: getattr(token, name) for name in changes if name != "organizations"}
+    before = {name: getattr(token, name) for name in columns}
     limit_before = token.limit
-    for name in before:
-        setattr(token, name, changes[name])
+    for name, value in columns.items():
+        setattr(token, name, value)
     token.updated_by = principal.id
     token.full_clean()
-    if "scopes" in changes:
+    if "scopes" in columns:
         _require_grantable(principal, token, before=limit_before)
-    if "expires_at" in changes:
+    if "expires_at" in columns and token.expires_at != before["expires_at"]:
         _require_expiry(principal, token.expires_at, now)
         _refuse_own_longer_life(principal, token, before["expires_at"])
     difference = {
@@ -237,25 +253,49 @@ def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None
         for name, was in before.items()
         if was != getattr(token, name)
     }
-    if "organizations" in changes:
-        difference |= _change_organizations(principal, token, changes["organizations"])
+    if organizations:
+        difference |= _change_reach(principal, token, **organizations)
     token.save()
     if difference:
         _record(principal, token, "UPDATED", difference)
 
 
-def _change_organizations(
-    principal: Principal, token: PersonalAccessToken, wanted: Collection[UUID] | None
+def _split(token: Token, changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns with their new values, what is appended to included, and the keys about organizations."""
+    organizations = {name: value for name, value in changes.items() if "organization" in name}
+    columns = {name: value for name, value in changes.items() if name not in organizations}
+    for name in [name for name in columns if name.startswith("append_")]:
+        column = name.removeprefix("append_")
+        known = getattr(token, column)
+        columns[column] = [*known, *(one for one in columns.pop(name) if one not in known)]
+    return columns, organizations
+
+
+def _change_reach(
+    principal: Principal,
+    token: PersonalAccessToken,
+    add_organization_ids: Collection[UUID] = (),
+    remove_organization_ids: Collection[UUID] = (),
+    clear_organizations: bool = False,
 ) -> dict[str, Any]:
-    before = None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
-    after = None if wanted is None else set(wanted)
+    """Which organizations a personal token reaches; None stands for all of its owner's."""
+    before = (
+        None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
+    )
+    if clear_organizations:
+        after = None
+    else:
+        after = {*(before or ()), *add_organization_ids} - {*remove_organization_ids}
+    if before is None and after == set() and remove_organization_ids:
+        raise ValidationError(
+            {"remove_organization_ids": "The token reaches every organization. Name those it shall keep with addOrganizationIDs."}
+        )
     if before == after:
         return {}
-    added = None if after is None else after - (before or set())
-    if added is None or before is not None:
-        _require_reach(principal, token, added)
-        if _acts_on_itself(principal, token) and (added is None or added):
-            raise Unauthorized("A token cannot widen itself. Use a session or another token.")
+    _require_reach(principal, token, None if after is None else after - (before or set()))
+    widens = before is not None and (after is None or not after <= before)
+    if widens and _acts_on_itself(principal, token):
+        raise Unauthorized(NOT_ITSELF)
     token.covers_all_organizations = after is None
     token.organizations.set(after or ())
     return {"organizations": [_names(before), _names(after)]}
@@ -283,7 +323,7 @@ def _require_grantable(principal: Principal, token: Token, *, before: frozenset[
         for scope in sorted(added):
             require(principal, scope, token.realm)
     if added != frozenset() and _acts_on_itself(principal, token):
-        raise Unauthorized("A token cannot widen itself. Use a session or another token.")
+        raise Unauthorized(NOT_ITSELF)
 
 
 def _lacking_of_everything(principal: Principal) -> list[str]:

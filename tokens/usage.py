@@ -3,18 +3,21 @@
 A use is a dict entry. A thread of this process writes what has gathered, in bulk, once a second: one
 rollup row per token, day, operation, scope, address and outcome, and the counters on the tokens. When the
 process ends in an orderly way (SIGTERM), the rest is written at once. While the database is away the
-buffer stays, bounded; what does not fit is dropped and counted.
+buffer stays, bounded; what does not fit is dropped and counted. What a process still holds when it ends
+without a database goes to a file, which the next process or `flushtokenusage` takes in.
 
-Neighbours: authentication.py, which calls accepted() and refused(); models.TokenUsage, what is written.
+Neighbours: authentication.py, which calls accepted() and refused(); models.TokenUsage, what is written;
+spool.py, the files.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -22,13 +25,16 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from uuid_utils.compat import uuid7
 
+from tokens import spool
 from tokens.models import APIToken, PersonalAccessToken, Token, TokenUsage
+from tokens.secret import TokenKind
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.9
 FIRST_USE_WAIT_SECONDS = 0.25
 ROWS_PER_STATEMENT = 500
+MODELS: Mapping[TokenKind, type[Token]] = {model.kind: model for model in (APIToken, PersonalAccessToken)}
 
 
 class Key(NamedTuple):
@@ -89,6 +95,35 @@ class Gathered:
             self.add(self.uses, ref, tally)
         self.redigests.update(other.redigests)
         self.dropped += other.dropped
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rollup or self.uses)
+
+    def as_rows(self) -> dict[str, list[list[Any]]]:
+        """For a file. Without the redigests: the next use of those tokens brings them again."""
+        return {
+            "rollup": [[*key, tally.count, tally.first, tally.last] for key, tally in self.rollup.items()],
+            "uses": [
+                [model.kind, token_id, tally.count, tally.first, tally.last]
+                for (model, token_id), tally in self.uses.items()
+            ],
+        }
+
+    @classmethod
+    def from_rows(cls, rows: Mapping[str, Sequence[Sequence[Any]]]) -> Gathered:
+        """What as_rows() gave, after a way through JSON. Raises one of four for others: see spooled()."""
+        back = cls()
+        for token_id, day, operation, scope, address, outcome, *tally in rows["rollup"]:
+            key = Key(UUID(token_id), date.fromisoformat(day), operation, scope, address, outcome)
+            back.rollup[key] = _tally(*tally)
+        for kind, token_id, *tally in rows["uses"]:
+            back.uses[MODELS[TokenKind(kind)], UUID(token_id)] = _tally(*tally)
+        return back
+
+
+def _tally(count: int, first: str, last: str) -> Tally:
+    return Tally(int(count), datetime.fromisoformat(first), datetime.fromisoformat(last))
 
 
 _lock = threading.Lock()
@@ -154,6 +189,59 @@ def flush() -> int:
                 _gathered.take_back(taken)
             raise
     return len(taken.rollup)
+
+
+def spill() -> Path | None:
+    """Put what is gathered and cannot be written into a file. Raises OSError."""
+    global _gathered
+    with _lock:
+        taken, _gathered = _gathered, Gathered()
+    return None if taken.is_empty else spool.store(taken.as_rows())
+
+
+def take_in(spilled: spool.Spilled) -> bool:
+    """Write a spilled file, once however often this is called, and delete it. Whether this call wrote it.
+
+    Raises spool.Unreadable or DatabaseError, and leaves the file where it is.
+    """
+    gathered = spooled(spilled)
+    with transaction.atomic():
+        is_first = _mark_taken(spilled)
+        if is_first:
+            _write_rollup(gathered.rollup)
+            _write_uses(gathered.uses)
+    spilled.path.unlink(missing_ok=True)
+    return is_first
+
+
+def spooled(spilled: spool.Spilled) -> Gathered:
+    """What a file holds. Raises spool.Unreadable."""
+    try:
+        return Gathered.from_rows(spilled.rows)
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise spool.Unreadable(spilled.path) from fault
+
+
+def _mark_taken(spilled: spool.Spilled) -> bool:
+    """Whether this is the first time.
+
+    The mark is a row of the rollup itself, with the file's id in place of a token's and a count of 0. It
+    commits with the uses, and its unique key keeps a file from counting twice whoever dies at which moment,
+    which no renaming of files can.
+    """
+    at = spilled.spilled_at
+    mark = Key(spilled.id, at.astimezone(UTC).date(), "usage spool", "", "", "taken in")
+    _, is_first = TokenUsage.objects.get_or_create(
+        **mark._asdict(), defaults={"first_seen_at": at, "last_seen_at": at}
+    )
+    return is_first
+
+
+def prune(before: date, *, batch_size: int = 1_000) -> Iterator[int]:
+    """Delete rollup rows of days before `before`, a transaction per batch, yielding the size of each."""
+    old = TokenUsage.objects.filter(day__lt=before).order_by("day", "pk").values("pk")
+    while deleted := TokenUsage.objects.filter(pk__in=old[:batch_size]).delete()[0]:
+        yield deleted
 
 
 def _write_rollup(rollup: Mapping[Key, Tally]) -> None:
@@ -238,11 +326,32 @@ class _Flusher(threading.Thread):
     def run(self) -> None:
         main = threading.main_thread()
         threading.Thread(target=self._wake_after, args=[main], daemon=True).start()
+        self._take_in()
         while main.is_alive():
             self.wanted.wait(FLUSH_SECONDS)
             self.wanted.clear()
             self._flush()
         self._flush()
+        self._spill()
+
+    def _take_in(self) -> None:
+        """What processes before this one left behind."""
+        for path in spool.waiting():
+            try:
+                if take_in(spool.read(path)):
+                    log.info("usage taken in from %s", path.name)
+            except (DatabaseError, spool.Unreadable) as error:
+                log.warning("usage in %s not taken in: %s", path.name, type(error).__name__)
+        connection.close()
+
+    def _spill(self) -> None:
+        try:
+            path = spill()
+        except OSError as error:
+            log.error("usage lost: %s is not writable: %s", settings.USAGE_SPOOL_DIR, error.strerror)  # noqa: TRY400
+        else:
+            if path is not None:
+                log.warning("usage could not be written and waits in %s", path)
 
     def _wake_after(self, main: threading.Thread) -> None:
         main.join()

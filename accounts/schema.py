@@ -1,0 +1,42 @@
+"""Root fields about people: oneself, and those one shares an organization with."""
+
+from typing import Any
+
+import strawberry
+from strawberry.types.info import Info
+
+from accounts import models, types  # noqa: F401 (types registers what the fields answer)
+from config.graphql import connection, selection
+from config.graphql.generate import annotation_of
+from config.graphql.mutations import single
+from config.graphql.policy import authenticated, scoped
+from config.graphql.registry import NODES
+from organizations.access import Unauthorized
+
+
+def oneself(info: Info) -> Any:
+    """The caller, out of the row that authenticated them; what hangs on it is loaded as for any row.
+
+    Raises Unauthorized for an API token.
+    """
+    principal = info.context.principal
+    if principal.user is None:
+        raise Unauthorized("An API token is no person. Ask viewer { kind id label organizations { id } }.")
+    raw, node = info._raw_info, NODES[models.User]
+    wanted = selection.plan(raw, node, raw.field_nodes)
+    selection.complete([principal.user], wanted, principal)
+    return principal.user
+
+
+def _self(description: str) -> Any:
+    field = strawberry.field(resolver=oneself, description=description, directives=authenticated())
+    field.type_annotation = annotation_of("User")
+    return field
+
+
+@strawberry.type
+class Query:
+    me = _self("The person who asks")
+    self = _self("The person who asks")
+    user = single(models.User, directives=scoped("read:members"))
+    users = connection.field(models.User, directives=scoped("read:members"))

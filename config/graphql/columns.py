@@ -1,0 +1,118 @@
+"""What a model field is on the wire: its GraphQL type, whether it can be null, which predicates it has."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+from django.db import models
+from django.db.models import Q
+
+from config.graphql import registry
+
+_TYPES: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
+    (models.ForeignKey, "ID"),
+    (models.UUIDField, "ID"),
+    (models.JSONField, "Map"),
+    (models.BooleanField, "bool"),
+    (models.DateTimeField, "Time"),
+    (models.IntegerField, "int"),
+    (models.CharField, "str"),
+    (models.TextField, "str"),
+)
+_ENUM_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def type_name(column: models.Field[Any, Any]) -> str:
+    """The annotation of a column, as a name of registry.py: `str`, `ID`, `list[str]`, an enum."""
+    if is_list(column):
+        return "list[str]"
+    values = [value for value, _ in column.choices or ()]
+    if values and all(_ENUM_NAME.fullmatch(value) for value in values):
+        return _enum(column, values)
+    for kind, name in _TYPES:
+        if isinstance(column, kind):
+            return name
+    raise TypeError(f"{column} has no GraphQL type; name one in columns.py.")
+
+
+def is_list(column: models.Field[Any, Any]) -> bool:
+    return isinstance(column, models.JSONField) and column.default is list
+
+
+def is_optional(column: models.Field[Any, Any]) -> bool:
+    """Null on the wire, and not required in an input: whatever may be left out when a row is made."""
+    return not column.primary_key and (column.null or column.blank or column.has_default())
+
+
+def _enum(column: models.Field[Any, Any], values: list[str]) -> str:
+    name = f"{column.model.__name__}{''.join(word.title() for word in column.name.split('_'))}"
+    if name not in vars(registry):
+        registry.add(strawberry.enum(enum.Enum(name, {value: value for value in values}), name=name))
+    return name
+
+
+# --- predicates ------------------------------------------------------------------------------------
+# suffix on the wire -> (type of the value, Q for a lookup path and a value)
+
+Predicate = Callable[[str, Any], Q]
+
+
+def _lookup(name: str) -> Predicate:
+    return lambda path, value: Q(**{f"{path}__{name}" if name else path: value})
+
+
+def _unlike(name: str) -> Predicate:
+    """SQL's own reading of `<>`: a null is not unlike anything."""
+    return lambda path, value: (
+        ~Q(**{f"{path}__{name}" if name else path: value}) & Q(**{f"{path}__isnull": False})
+    )
+
+
+def _null(is_null: bool) -> Predicate:
+    return lambda path, value: Q(**{f"{path}__isnull": is_null}) if value else Q()
+
+
+_EQUAL: dict[str, Predicate] = {"": _lookup(""), "NEQ": _unlike("")}
+_ANY: dict[str, Predicate] = {"In": _lookup("in"), "NotIn": _unlike("in")}
+_ORDER: dict[str, Predicate] = {
+    "GT": _lookup("gt"),
+    "GTE": _lookup("gte"),
+    "LT": _lookup("lt"),
+    "LTE": _lookup("lte"),
+}
+_TEXT: dict[str, Predicate] = {
+    "Contains": _lookup("has_substring"),
+    "HasPrefix": _lookup("has_prefix"),
+    "HasSuffix": _lookup("has_suffix"),
+}
+_FOLD: dict[str, Predicate] = {"EqualFold": _lookup("iexact"), "ContainsFold": _lookup("icontains")}
+_NIL: dict[str, Predicate] = {"IsNil": _null(True), "NotNil": _null(False)}
+
+
+def predicates(column: models.Field[Any, Any]) -> dict[str, tuple[str, Predicate]]:
+    """Suffix -> (annotation of the value, predicate). The first one has no suffix: equality."""
+    if is_list(column):
+        return {"Has": ("str", _lookup("has"))}
+    if isinstance(column, models.JSONField):
+        return {}
+    name = type_name(column)
+    found = dict(_EQUAL)
+    if name != "bool":
+        found |= _ANY
+    if name in ("ID", "str", "Time", "int"):
+        found |= _ORDER
+    if name == "str" or isinstance(column, models.ForeignKey):
+        found |= _TEXT
+    if name in ("str", "ID"):
+        found |= _FOLD
+    answer = {
+        suffix: (f"list[{name}]" if suffix in _ANY else name, predicate)
+        for suffix, predicate in found.items()
+    }
+    if is_optional(column):
+        answer |= {suffix: ("bool", predicate) for suffix, predicate in _NIL.items()}
+    return answer

@@ -1,0 +1,65 @@
+"""The scalars of the contract."""
+
+from datetime import datetime
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+Time = NewType("Time", datetime)
+Cursor = NewType("Cursor", str)
+Map = NewType("Map", dict)  # type: ignore[type-arg]
+SSOAuthorizationMap = NewType("SSOAuthorizationMap", dict)  # type: ignore[type-arg]
+
+
+def _serialize_time(value: datetime) -> str:
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def _parse_time(value: Any) -> datetime:
+    """Raises GraphQLError for what is not RFC 3339 with an offset."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None and "T" in value.upper():
+            moment.timestamp()  # overflows for the first and last hours of the calendar
+            return moment
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise GraphQLError(
+        "Give a time as RFC 3339 with an offset, such as 2030-12-31T23:59:59Z.",
+        extensions={"code": "VALIDATION_ERROR"},
+    )
+
+
+def _as_map(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    raise GraphQLError("Give a JSON object.", extensions={"code": "VALIDATION_ERROR"})
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    Time: strawberry.scalar(
+        name="Time",
+        description="RFC 3339 with an offset",
+        serialize=_serialize_time,
+        parse_value=_parse_time,
+    ),
+    datetime: strawberry.scalar(
+        name="Time",
+        description="RFC 3339 with an offset",
+        serialize=_serialize_time,
+        parse_value=_parse_time,
+    ),
+    Cursor: strawberry.scalar(
+        name="Cursor", description="An opaque position in a connection", serialize=str, parse_value=str
+    ),
+    Map: strawberry.scalar(name="Map", description="A JSON object", serialize=dict, parse_value=_as_map),
+    SSOAuthorizationMap: strawberry.scalar(
+        name="SSOAuthorizationMap",
+        description="Organization id -> time of authorization",
+        serialize=dict,
+        parse_value=_as_map,
+    ),
+}
+del SCALARS[datetime]

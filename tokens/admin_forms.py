@@ -1,0 +1,136 @@
+"""What operators type about tokens. Each form asks tokens/services.py; neighbour: admin.py, which shows them.
+
+A token pasted into any of these fields is cut back to its prefix before anything reads it, so that it is
+neither saved nor shown again when the form comes back with an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.views.decorators.debug import sensitive_variables
+
+from organizations.models import OrgMembership
+from organizations.operators import LinesField, ScopesField, ServiceForm
+from organizations.validators import validate_plain_text
+from tokens import secret, services
+from tokens.models import APIToken, PersonalAccessToken, Token
+
+
+@sensitive_variables()
+def redacted(data: QueryDict | None) -> QueryDict | None:
+    """What was sent, with every token in it cut back to its prefix."""
+    if data is None:
+        return None
+    clean = QueryDict(mutable=True)
+    for name, values in data.lists():
+        clean.setlist(name, [secret.redact(value) for value in values])
+    return clean
+
+
+class TokenForm(ServiceForm):
+    scopes = ScopesField()
+    tags = LinesField(required=False, help_text="One per line.")
+
+    def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(redacted(data), *args, **kwargs)
+        if "scopes" in self.fields:
+            self.fields["scopes"].offer(self.instance.scopes)
+        if "expires_at" in self.fields:
+            self.fields["expires_at"].help_text = "UTC. Empty: it does not expire."
+
+    def described(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: values[name] for name in ("name", "description", "scopes", "expires_at", "tags")}
+
+    def change(self, record: Token, changes: dict[str, Any]) -> Token:
+        return services.update_token(self.principal, record, changes)
+
+
+class APITokenForm(TokenForm):
+    scopes = ScopesField(help_text="Without any it may do nothing but ask who it is.")
+
+    class Meta:
+        model = APIToken
+        fields = ("owner", "name", "description", "scopes", "expires_at", "tags")
+
+    def create(self, values: dict[str, Any]) -> APIToken:
+        return services.create_api_token(
+            self.principal, organization_id=values["owner"].pk, **self.described(values)
+        )
+
+
+class PersonalAccessTokenForm(TokenForm):
+    scopes = ScopesField(help_text="Without any it may do whatever its owner may.")
+
+    class Meta:
+        model = PersonalAccessToken
+        fields = (
+            "owner",
+            "name",
+            "description",
+            "scopes",
+            "expires_at",
+            "covers_all_organizations",
+            "organizations",
+            "tags",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "covers_all_organizations" in self.fields:
+            self.fields["covers_all_organizations"].help_text = "As they come and go."
+            self.fields["organizations"].help_text = "Or only these, of those the owner belongs to."
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        chosen = values.get("organizations", ())
+        if "covers_all_organizations" in values and values["covers_all_organizations"] == bool(chosen):
+            raise ValidationError(
+                {"organizations": "Either tick every organization, or choose at least one, not both."}
+            )
+        self._require_memberships({organization.pk: organization.name for organization in chosen})
+        return values
+
+    def create(self, values: dict[str, Any]) -> PersonalAccessToken:
+        return services.create_personal_access_token(
+            self.principal,
+            owner_id=values["owner"].pk,
+            organizations=self._reach(values),
+            **self.described(values),
+        )
+
+    def change(self, record: Token, changes: dict[str, Any]) -> Token:
+        is_elsewhere = changes.pop("covers_all_organizations", None) is not None
+        if is_elsewhere or "organizations" in changes:
+            changes["organizations"] = self._reach(self.cleaned_data)
+        return super().change(record, changes)
+
+    def _reach(self, values: dict[str, Any]) -> list[UUID] | None:
+        if values["covers_all_organizations"]:
+            return None
+        return [organization.pk for organization in values["organizations"]]
+
+    def _require_memberships(self, names: dict[UUID, str]) -> None:
+        owner = self.cleaned_data.get("owner") if self.instance._state.adding else self.instance.owner
+        memberships = OrgMembership.objects.filter(user=owner, organization__in=names)
+        missing = names.keys() - set(memberships.values_list("organization_id", flat=True))
+        if owner is not None and missing:
+            foreign = ", ".join(sorted(names[pk] for pk in missing))
+            raise ValidationError({"organizations": f"The owner is not a member of {foreign}."})
+
+
+class RevokeForm(forms.Form):
+    reason = forms.CharField(
+        max_length=500,
+        validators=[validate_plain_text],
+        widget=AdminTextInputWidget,
+        help_text="Required. Whoever looks at the token or at the audit trail will read it.",
+    )
+
+    def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(redacted(data), *args, **kwargs)

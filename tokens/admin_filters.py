@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from organizations.scopes import Verb, spellings
+from organizations.scopes import Verb, names_of
 from tokens.models import State, TokenQuerySet
 
 
@@ -94,6 +94,6 @@ class VerbFilter(admin.SimpleListFilter):
         if self.value() not in Verb.__members__:
             return queryset
         rule = Q()
-        for name in spellings(Verb[str(self.value())]):
+        for name in names_of(Verb[str(self.value())]):
             rule |= Q(scopes__has=name)
         return queryset.filter(rule)

@@ -9,6 +9,7 @@ import accounts.schema
 import audit.schema
 import organizations.schema
 import tokens.schema
+from config.graphql.generate import plain
 from config.graphql.naming import Names
 from config.graphql.policy import enforce
 from config.graphql.scalars import SCALARS
@@ -41,10 +42,12 @@ class Door:
 
 
 schema = enforce(
-    strawberry.Schema(
-        query=Query,
-        mutation=Mutation,
-        config=StrawberryConfig(name_converter=Names(), scalar_map=SCALARS),
+    plain(
+        strawberry.Schema(
+            query=Query,
+            mutation=Mutation,
+            config=StrawberryConfig(name_converter=Names(), scalar_map=SCALARS),
+        )
     ),
     Door(),
 )

@@ -68,6 +68,7 @@ MIDDLEWARE = [
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'tollgate.sqlite3'}")}
 _default = DATABASES["default"]
 if _default["ENGINE"] == "django.db.backends.sqlite3":
+    _default["CONN_MAX_AGE"] = None  # opening the file costs more than a query
     _default["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
@@ -77,6 +78,10 @@ else:
     _default["OPTIONS"] = {
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=4), "timeout": 2},
         "connect_timeout": 2,
+        # Prepared on the server, which then plans the authentication SELECT once per connection. A pooler in
+        # transaction mode must know the protocol's prepared statements, or this must be false.
+        "server_side_binding": env.bool("DATABASE_PREPARED", default=True),
+        "prepare_threshold": 5 if env.bool("DATABASE_PREPARED", default=True) else None,
         "options": "-c statement_timeout=5s -c lock_timeout=2s",
     }
 _default["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default=None)}
@@ -153,5 +158,9 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # Refusals are answers, not incidents: a flood of junk tokens must not become a flood of log lines.
+        "django.request": {"level": "ERROR"},
+    },
 }

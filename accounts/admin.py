@@ -1,4 +1,4 @@
-"""People, for operators. Nobody is deleted here: people are deactivated, and their trail keeps its subject."""
+"""People, for operators. Nobody is deleted here, only deactivated: the trail keeps its subject."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class UserAdmin(OperatorAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """A filter on password hashes would tell them character by character."""
         return not lookup.startswith("password") and super().lookup_allowed(lookup, value, request)
 

@@ -1,4 +1,4 @@
-"""The operators' forms about people. Each asks accounts/services.py; neighbour: admin.py, which shows them."""
+"""The operators' forms about people. Each asks accounts/services.py; neighbour: admin.py."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ class UserForm(ServiceForm):
         if "display_name" in self.fields:
             self.fields["display_name"].required = False
             self.fields["display_name"].help_text = "Empty: first and last name, else the e-mail address."
-        if "user_permissions" in self.fields:
-            self.fields["user_permissions"].queryset = permissions_of_the_admin()
+        permissions = self.fields.get("user_permissions")
+        if isinstance(permissions, forms.ModelMultipleChoiceField):
+            permissions.queryset = permissions_of_the_admin()
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data

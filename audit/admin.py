@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db import models
@@ -66,7 +66,8 @@ class EventAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         """With the name of the organization, which the event keeps by id alone."""
         name = Organization.objects.filter(pk=models.OuterRef("organization_id")).values("name")[:1]
-        return super().get_queryset(request).annotate(organization_name=models.Subquery(name))
+        events = super().get_queryset(request).annotate(organization_name=models.Subquery(name))
+        return cast("models.QuerySet[Any]", events)
 
     @admin.display(description="organization")
     def organization(self, event: Any) -> str:

@@ -1,8 +1,8 @@
-"""Organizations, their members and groups, for operators. Neighbours: operators.py (how), services.py (what)."""
+"""Organizations, their members and groups, for operators. Neighbours: operators.py (how), services.py."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -91,7 +91,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def consequences(self, record: Organization) -> list[str]:
         return [
-            f"{record} and its {record.groups.count()} groups disappear for its {record.members.count()} members.",
+            f"{record} disappears for its {record.members.count()} members, with its groups.",
             "Its API tokens stop working from the next request on.",
             "Personal access tokens lose it at once, and keep their other organizations.",
             "The rows stay for the audit. The name becomes free.",
@@ -141,7 +141,7 @@ class MembershipAdmin(OperatorAdmin):
 
     def consequences(self, record: OrgMembership) -> list[str]:
         return [
-            f"{record.user} leaves {record.organization} and {record.group_memberships.count()} of its groups.",
+            f"{record.user} leaves {record.organization} and its groups.",
             "Their personal access tokens lose this organization from the next request on.",
         ]
 
@@ -169,14 +169,13 @@ class GroupForm(ServiceForm):
         if "display_name" in self.fields:
             self.fields["display_name"].required = False
             self.fields["display_name"].help_text = "Empty: the name."
-        if "scopes" in self.fields:
-            self.fields["scopes"].offer(self.instance.scopes)
-        if "people" in self.fields and not self.instance._state.adding:
-            members = get_user_model()._default_manager.order_by("email")
-            self.fields["people"].queryset = members.filter(
-                org_memberships__organization=self.instance.owner_id
-            )
-            self.initial["people"] = members.filter(group_memberships__group=self.instance)
+        if isinstance(scopes := self.fields.get("scopes"), ScopesField):
+            scopes.offer(self.instance.scopes)
+        people = self.fields.get("people")
+        if isinstance(people, forms.ModelMultipleChoiceField) and not self.instance._state.adding:
+            everybody = get_user_model()._default_manager.order_by("email")
+            people.queryset = everybody.filter(org_memberships__organization=self.instance.owner_id)
+            self.initial["people"] = everybody.filter(group_memberships__group=self.instance)
 
     def create(self, values: dict[str, Any]) -> Group:
         return services.create_group(
@@ -219,7 +218,8 @@ class GroupAdmin(OperatorAdmin):
         return ("owner", "people_listed", *RECORD_FIELDS) if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        return super().get_queryset(request).annotate(member_count=models.Count("members"))
+        groups = super().get_queryset(request).annotate(member_count=models.Count("members"))
+        return cast("models.QuerySet[Any]", groups)
 
     def formfield_for_foreignkey(
         self, db_field: models.ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any

@@ -8,7 +8,7 @@ past) stands next to its field like any other error. Neighbours: every app's adm
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -42,6 +42,13 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
 
     principal: ClassVar[Principal]  # of the request this class was made for: OperatorAdmin.get_form
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for column in self._meta.model._meta.concrete_fields:
+            field = self.fields.get(column.name)
+            if column.null and isinstance(field, forms.CharField):
+                field.empty_value = None  # a text that may be null is null when there is none
+
     def create(self, values: dict[str, Any]) -> models.Model:
         raise NotImplementedError
 
@@ -52,6 +59,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
     def _post_clean(self) -> None:
         """In place of copying the values to the instance, as a ModelForm does here."""
         if self.errors:
+            self._forget_impossible_choices()
             return
         try:
             with transaction.atomic():
@@ -59,6 +67,13 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
         except REFUSALS as refusal:
             for name, errors in explained(refusal).items():
                 self.add_error(name if name in self.fields else None, errors)
+
+    def _forget_impossible_choices(self) -> None:
+        """Django's autocomplete looks a refused choice up again to show it, and fails on what is no id."""
+        self.data = self.data.copy()
+        for name in self.errors:
+            if isinstance(self.fields.get(name), forms.ModelChoiceField):
+                self.data.pop(self.add_prefix(name), None)
 
     def _act(self) -> models.Model:
         if self.instance._state.adding:
@@ -134,7 +149,7 @@ class OperatorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> type[ServiceForm]:
-        form: type[ServiceForm] = super().get_form(request, obj, change=change, **kwargs)
+        form = cast("type[ServiceForm]", super().get_form(request, obj, change=change, **kwargs))
         form.principal = operator(request.user)
         return form
 

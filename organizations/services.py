@@ -176,14 +176,12 @@ def remove_from_group(principal: Principal, member: GroupMembership) -> None:
     """The rights the group gave this person end; they stay a member of the organization."""
     require(principal, "admin:groups", member.group.owner_id)
     with writing(principal):
-        announce(
-            principal, "group_member.removed", member, member.group.owner_id, group=member.group.name
-        )
+        announce(principal, "group_member.removed", member, member.group.owner_id, group=member.group.name)
         member.delete()
 
 
 def rewrite(principal: Principal, record: Record, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Set these fields, validate and save. Returns {field: [before, after]} of what differs; {} saves nothing."""
+    """Set these fields, validate, save. Returns {field: [before, after]}; {} when nothing differs."""
     before = {name: getattr(record, name) for name in changes}
     for name, value in changes.items():
         setattr(record, name, value)

@@ -1,14 +1,13 @@
 """Tokens and their use, for operators. No page shows a value, but the one that answers the issuing.
 
-Neighbours: admin_forms.py (what is typed), admin_filters.py (what is narrowed by), services.py (what is done).
+Neighbours: admin_forms.py (what is typed), admin_filters.py (what is narrowed by), services.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -19,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -30,10 +29,10 @@ from organizations.operators import OperatorAdmin, ReadOnlyAdmin
 from tokens import secret, services
 from tokens.admin_filters import ExpiryFilter, StateFilter, UseFilter, VerbFilter
 from tokens.admin_forms import APITokenForm, PersonalAccessTokenForm, RevokeForm
-from tokens.models import APIToken, PersonalAccessToken, Token, TokenUsage
+from tokens.models import APIToken, PersonalAccessToken, Token, TokenQuerySet, TokenUsage
 from tokens.secret import Malformed, TokenKind
 
-MODELS: dict[TokenKind, type[Token]] = {
+MODELS: dict[TokenKind, type[APIToken | PersonalAccessToken]] = {
     TokenKind.API: APIToken,
     TokenKind.PERSONAL: PersonalAccessToken,
 }
@@ -42,6 +41,7 @@ MODELS: dict[TokenKind, type[Token]] = {
 PASTED = re.compile(r"tol[ap]_[0-9A-Za-z]{12,}")
 
 MOST_AT_ONCE = 500
+TOO_MANY = f"At most {MOST_AT_ONCE} at once. Choose fewer, or use manage.py revoketokens."
 
 RECORD_FIELDS = (
     "id",
@@ -65,7 +65,7 @@ RECORD_FIELDS = (
 def find_pasted(text: str) -> Token | None:
     """The token whose value stands in the text, of either kind. Raises Malformed for a piece of one."""
     value = next(secret.find(text), "") or PASTED.findall(text)[0]
-    return MODELS[secret.parse(value)]._default_manager.with_value(value).first()
+    return MODELS[secret.parse(value)].objects.with_value(value).first()
 
 
 class TokenAdmin(OperatorAdmin):
@@ -82,10 +82,10 @@ class TokenAdmin(OperatorAdmin):
     )
     list_filter = (StateFilter, ExpiryFilter, UseFilter, VerbFilter)
     list_select_related = ("owner",)
-    search_help_text = "A name, an owner, a hint, an id, or a whole token: it is matched by digest, and not kept."
-    autocomplete_fields: tuple[str, ...] = ("owner",)
+    search_help_text = "A name, an owner, a hint, an id, or a whole token, which is matched and not kept."
+    autocomplete_fields: ClassVar[tuple[str, ...]] = ("owner",)
     actions = ("revoke_chosen",)
-    typed = ("name", "description", "scopes", "expires_at")
+    typed: ClassVar[tuple[str, ...]] = ("name", "description", "scopes", "expires_at")
     whatever_stays_unsaid = "none"
 
     def get_fieldsets(self, request: HttpRequest, obj: Token | None = None) -> Any:
@@ -105,7 +105,7 @@ class TokenAdmin(OperatorAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or obj.deleted_at is None)
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """A filter on digests would tell them byte by byte."""
         return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
 
@@ -190,7 +190,7 @@ class TokenAdmin(OperatorAdmin):
     def end(self, principal: Principal, record: Token) -> None:
         services.delete_token(principal, record)
 
-    def consequences(self, record: Token) -> list[str]:
+    def consequences(self, record: Any) -> list[str]:
         return [
             f"{record} of {record.owner} stops working from the next request on, for good.",
             "It disappears for its owner. Here and in the audit trail it stays to be seen.",
@@ -199,8 +199,7 @@ class TokenAdmin(OperatorAdmin):
     @admin.action(description="Revoke the chosen tokens", permissions=["change"])
     def revoke_chosen(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> HttpResponse | None:
         if queryset.count() > MOST_AT_ONCE:
-            advice = f"At most {MOST_AT_ONCE} at once. Choose fewer, or use manage.py revoketokens."
-            self.message_user(request, advice, messages.ERROR)
+            self.message_user(request, TOO_MANY, messages.ERROR)
             return None
         return self._ask(request, queryset.select_related("owner"), RevokeForm())
 
@@ -224,10 +223,13 @@ class TokenAdmin(OperatorAdmin):
             return self._revoke(request, tokens, form.cleaned_data["reason"])
         return self._ask(request, tokens, form)
 
-    def _chosen(self, request: HttpRequest, ids: list[str]) -> models.QuerySet[Any]:
+    def _chosen(self, request: HttpRequest, ids: list[str]) -> TokenQuerySet[Any]:
         """Raises ValidationError when one of them is no token: nothing chosen is passed over in silence."""
-        tokens = self.get_queryset(request).select_related("owner")
-        return forms.ModelMultipleChoiceField(tokens).clean(ids[: MOST_AT_ONCE + 1])
+        if len(ids) > MOST_AT_ONCE:
+            raise ValidationError(TOO_MANY)
+        field = forms.ModelMultipleChoiceField(self.get_queryset(request).select_related("owner"))
+        field.error_messages["required"] = "Choose at least one token."
+        return cast("TokenQuerySet[Any]", field.clean(ids))
 
     def _ask(self, request: HttpRequest, tokens: models.QuerySet[Any], form: RevokeForm) -> HttpResponse:
         now = timezone.now()
@@ -245,8 +247,9 @@ class TokenAdmin(OperatorAdmin):
         }
         return TemplateResponse(request, "admin/tokens/revoke_confirmation.html", context)
 
-    def _revoke(self, request: HttpRequest, tokens: models.QuerySet[Any], reason: str) -> HttpResponse:
+    def _revoke(self, request: HttpRequest, tokens: TokenQuerySet[Any], reason: str) -> HttpResponse:
         chosen, revoked = tokens.count(), 0
+        batch: list[Any]
         for batch in services.revoke_many(operator(request.user), tokens, reason=reason):
             revoked += len(batch)
             for token in batch:
@@ -296,8 +299,8 @@ class TokenUsageAdmin(ReadOnlyAdmin):
         "first_seen_at",
         "last_seen_at",
     )
-    list_filter = ("day", "outcome")
-    fields = ("token_link", *list_display)
+    list_filter = ("day",)
+    fields = ("token_id", *list_display)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         """With the hint of the token, which a usage row names by id alone."""
@@ -305,7 +308,8 @@ class TokenUsageAdmin(ReadOnlyAdmin):
             models.Subquery(model._default_manager.filter(pk=models.OuterRef("token_id")).values("hint")[:1])
             for model in MODELS.values()
         ]
-        return super().get_queryset(request).annotate(token_hint=Coalesce(*hints))
+        usage = super().get_queryset(request).annotate(token_hint=Coalesce(*hints))
+        return cast("models.QuerySet[Any]", usage)
 
     @admin.display(description="token")
     def hint(self, usage: Any) -> str:

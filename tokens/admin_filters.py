@@ -21,7 +21,9 @@ class StateFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state.value, state.value) for state in reversed(State)]
 
-    def queryset(self, request: HttpRequest, queryset: TokenQuerySet[Any]) -> QuerySet[Any]:
+    def queryset(  # type: ignore[override]  # these lists hold nothing but tokens
+        self, request: HttpRequest, queryset: TokenQuerySet[Any]
+    ) -> QuerySet[Any]:
         now = timezone.now()
         match self.value():
             case State.DELETED:
@@ -70,7 +72,9 @@ class UseFilter(admin.SimpleListFilter):
             ("90", "unused for 90 days"),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: TokenQuerySet[Any]) -> QuerySet[Any]:
+    def queryset(  # type: ignore[override]  # these lists hold nothing but tokens
+        self, request: HttpRequest, queryset: TokenQuerySet[Any]
+    ) -> QuerySet[Any]:
         match self.value():
             case "never":
                 return queryset.filter(last_used_at__isnull=True)

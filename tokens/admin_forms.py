@@ -6,6 +6,7 @@ neither saved nor shown again when the form comes back with an error.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +16,13 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.views.decorators.debug import sensitive_variables
 
-from organizations.models import OrgMembership
+from organizations.models import Organization, OrgMembership
 from organizations.operators import LinesField, ScopesField, ServiceForm
 from organizations.validators import validate_plain_text
 from tokens import secret, services
 from tokens.models import APIToken, PersonalAccessToken, Token
+
+REACH = frozenset({"covers_all_organizations", "organizations"})
 
 
 @sensitive_variables()
@@ -39,8 +42,8 @@ class TokenForm(ServiceForm):
 
     def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(redacted(data), *args, **kwargs)
-        if "scopes" in self.fields:
-            self.fields["scopes"].offer(self.instance.scopes)
+        if isinstance(scopes := self.fields.get("scopes"), ScopesField):
+            scopes.offer(self.instance.scopes)
         if "expires_at" in self.fields:
             self.fields["expires_at"].help_text = "UTC. Empty: it does not expire."
 
@@ -97,31 +100,36 @@ class PersonalAccessTokenForm(TokenForm):
         return values
 
     def create(self, values: dict[str, Any]) -> PersonalAccessToken:
+        chosen = None if values["covers_all_organizations"] else _ids(values["organizations"])
         return services.create_personal_access_token(
-            self.principal,
-            owner_id=values["owner"].pk,
-            organizations=self._reach(values),
-            **self.described(values),
+            self.principal, owner_id=values["owner"].pk, organizations=chosen, **self.described(values)
         )
 
     def change(self, record: Token, changes: dict[str, Any]) -> Token:
-        is_elsewhere = changes.pop("covers_all_organizations", None) is not None
-        if is_elsewhere or "organizations" in changes:
-            changes["organizations"] = self._reach(self.cleaned_data)
-        return super().change(record, changes)
+        kept = {name: value for name, value in changes.items() if name not in REACH}
+        if kept != changes:
+            kept |= self._moved()
+        return super().change(record, kept)
 
-    def _reach(self, values: dict[str, Any]) -> list[UUID] | None:
-        if values["covers_all_organizations"]:
-            return None
-        return [organization.pk for organization in values["organizations"]]
+    def _moved(self) -> dict[str, Any]:
+        if self.cleaned_data["covers_all_organizations"]:
+            return {"clear_organizations": True}
+        before, after = _ids(self.initial["organizations"]), _ids(self.cleaned_data["organizations"])
+        return {"add_organization_ids": after - before, "remove_organization_ids": before - after}
 
     def _require_memberships(self, names: dict[UUID, str]) -> None:
+        """Of those newly chosen: one the owner has left meanwhile stays a dead letter."""
         owner = self.cleaned_data.get("owner") if self.instance._state.adding else self.instance.owner
         memberships = OrgMembership.objects.filter(user=owner, organization__in=names)
-        missing = names.keys() - set(memberships.values_list("organization_id", flat=True))
+        joined = set(memberships.values_list("organization_id", flat=True))
+        missing = names.keys() - joined - _ids(self.initial.get("organizations", ()))
         if owner is not None and missing:
             foreign = ", ".join(sorted(names[pk] for pk in missing))
             raise ValidationError({"organizations": f"The owner is not a member of {foreign}."})
+
+
+def _ids(organizations: Iterable[Organization]) -> set[UUID]:
+    return {organization.pk for organization in organizations}
 
 
 class RevokeForm(forms.Form):

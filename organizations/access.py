@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -62,18 +62,28 @@ class Kind(StrEnum):
     COMMAND = "command"  # a management command
 
 
-class InsufficientScopes(PermissionDenied):
+class Denied(PermissionDenied):
+    """Known, and not allowed. `organization_id`: where it was tried, as far as known, for the audit trail."""
+
+    organization_id: UUID | None = None
+
+    def at(self, organization_id: UUID | None) -> Self:
+        self.organization_id = organization_id
+        return self
+
+
+class InsufficientScopes(Denied):
     """The credential lacks a scope. Its holder can get one that has it."""
 
     def __init__(self, *required: str) -> None:
-        self.required = required
+        self.extensions = {"code": "INSUFFICIENT_SCOPES", "requiredScopes": list(required)}
         super().__init__(
             f"This token lacks the scope {', '.join(required)}. Use a token that has it; "
             "viewer { scopes abilities } shows what this one may do."
         )
 
 
-class Unauthorized(PermissionDenied):
+class Unauthorized(Denied):
     """The person or token has the scope, but not the role or the standing."""
 
 
@@ -214,19 +224,19 @@ def require(
 ) -> None:
     """The door of every write. `organization_id` None: the actor's own things.
 
-    Raises InsufficientScopes when the token is too narrow, Organization.DoesNotExist when the
-    organization is not the actor's, Unauthorized when the role is too low.
+    Raises Organization.DoesNotExist when the organization is not the actor's, InsufficientScopes when the
+    token is too narrow, Unauthorized when the role is too low.
     """
     if principal.is_trusted:
         return
-    if not principal.is_within_limit(scope):
-        raise InsufficientScopes(scope)
     if organization_id is not None and organization_id not in principal.grants:
         raise Organization.DoesNotExist
+    if not principal.is_within_limit(scope):
+        raise InsufficientScopes(scope).at(organization_id)
     if not principal.can(scope, organization_id):
-        raise refusal(principal, scope, organization_id)
+        raise refusal(principal, scope, organization_id).at(organization_id)
     if owner_only and principal.grants[organization_id].role != Role.OWNER:
-        raise Unauthorized("Only the owner of the organization can do this.")
+        raise Unauthorized("Only the owner of the organization can do this.").at(organization_id)
 
 
 def require_somewhere(principal: Principal, scope: str) -> None:
@@ -237,7 +247,7 @@ def require_somewhere(principal: Principal, scope: str) -> None:
         raise refusal(principal, scope, None)
 
 
-def refusal(principal: Principal, scope: str, organization_id: UUID | None) -> PermissionDenied:
+def refusal(principal: Principal, scope: str, organization_id: UUID | None) -> Denied:
     """Why `scope` is not held: by a token's own scopes, or by a person's role."""
     if principal.kind is Kind.API_TOKEN:
         if organization_id is None and any(

@@ -32,7 +32,7 @@ def record(
         actor_label=principal.label[:300],
         token_id=token.pk if token else None,
         token_hint=token.hint if token else "",
-        target_kind=target._meta.object_name if target else "",
+        target_kind=type(target).__name__ if target else "",
         target_id=str(target.pk) if target else "",
         target_label=str(target)[:300] if target else "",
         changes=changes or {},

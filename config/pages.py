@@ -6,6 +6,7 @@ Neighbours: refusals.py (what a browser is), templates/, urls.py.
 
 import functools
 from collections.abc import Callable
+from typing import Any, cast
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
@@ -59,11 +60,11 @@ def in_browsers(view: View) -> View:
     return either
 
 
-@method_decorator(_under_policy, name="dispatch")
+@method_decorator(cast(Any, _under_policy), name="dispatch")
 class Login(LoginView):
     """Refuses a wrong password and an unknown person with the same words and the same work."""
 
 
-@method_decorator(_under_policy, name="dispatch")
+@method_decorator(cast(Any, _under_policy), name="dispatch")
 class Logout(LogoutView):
     """By POST only."""

@@ -96,10 +96,10 @@ class UnknownScope(ValueError):
 
 _ALIASES: MappingProxyType[str, str] = MappingProxyType(
     {
-        f"{singular}:{verb.name}": canonical
+        f"{singular}:{verb.name}": meant
         for singular, objects in _SINGULAR.items()
         for verb in Verb
-        if (canonical := f"{verb.name}:{objects}") in CATALOGUE
+        if (meant := f"{verb.name}:{objects}") in CATALOGUE
     }
 )
 

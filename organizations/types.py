@@ -22,7 +22,7 @@ class Organization:
 class OrgMembership:
     """A person's role in an organization"""
 
-    role: OrgMembershipRole  # noqa: F821 (generated from the choices of the column)
+    role: OrgMembershipRole  # type: ignore[name-defined]  # noqa: F821 (generated from the choices)
 
 
 @node(models.Group, order=TENANT_ORDER)
@@ -43,4 +43,4 @@ class Group:
 class GroupMembership:
     """A member of an organization in one of its groups"""
 
-    role: GroupMembershipRole  # noqa: F821
+    role: GroupMembershipRole  # type: ignore[name-defined]  # noqa: F821

@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -37,6 +38,7 @@ from organizations.models import Organization
 from tokens import peppers, secret, usage
 from tokens.models import APIToken, PersonalAccessToken, State, Token
 from tokens.secret import Malformed, TokenKind
+from tokens.usage import Use
 
 REALM = "tollgate"
 
@@ -231,7 +233,7 @@ LOOKUPS: dict[TokenKind, Callable[[str], tuple[Token, bool, Principal] | None]] 
 
 def _confirm(token: Token) -> None:
     """Hold the acting token's row: whoever revokes it now waits for this write, or was first."""
-    holding = type(token)._default_manager.usable(timezone.now()).select_for_update(no_key=True)
+    holding = type(token).objects.usable(timezone.now()).select_for_update(no_key=True)
     if not holding.filter(pk=token.pk).values_list("pk").first():
         raise DEAD[State.REVOKED]
 
@@ -254,9 +256,7 @@ class TokenBackend(BaseBackend):
     """
 
     @sensitive_variables()
-    def authenticate(
-        self, request: HttpRequest | None, token: str | None = None, **_: Any
-    ) -> AbstractBaseUser | None:
+    def authenticate(self, request: HttpRequest | None, token: str | None = None, **_: Any) -> Any:
         if token is None:
             return None
         try:
@@ -264,8 +264,15 @@ class TokenBackend(BaseBackend):
         except BadCredential:
             return None
 
-    def get_user(self, user_id: Any) -> AbstractBaseUser | None:
+    def get_user(self, user_id: Any) -> Any:
         return get_user_model().objects.filter(pk=user_id, is_active=True).first()
+
+
+class TokenRequest(HttpRequest):
+    """What a request is below PrincipalMiddleware. `uses`: what a bearer request asked for, as it is found out."""
+
+    principal: Principal
+    uses: list[Use]
 
 
 class PrincipalMiddleware:
@@ -281,7 +288,7 @@ class PrincipalMiddleware:
         self.get_response = get_response
 
     @sensitive_variables()
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: TokenRequest) -> HttpResponse:
         if not request.path.startswith(self.SEARCH_PREFIX) and secret.PATTERN.search(
             request.META.get("QUERY_STRING", "")
         ):
@@ -292,7 +299,7 @@ class PrincipalMiddleware:
             )
         header = request.META.get("HTTP_AUTHORIZATION")
         if header is None:
-            request.principal = SimpleLazyObject(functools.partial(_of_session, request))
+            request.principal = cast(Principal, SimpleLazyObject(functools.partial(_of_session, request)))
             return self._in_organization(request)
         now = timezone.now()
         try:
@@ -303,16 +310,16 @@ class PrincipalMiddleware:
         request.user = AnonymousUser()
         request.uses = []
         response = self._in_organization(request)
-        uses = request.uses or [(f"{request.method} {request.path}", "", str(response.status_code))]
+        uses = request.uses or [Use(f"{request.method} {request.path}", "", str(response.status_code))]
         usage.accepted(principal.token, uses, context.current().address, now)
         return response
 
-    def _in_organization(self, request: HttpRequest) -> HttpResponse:
+    def _in_organization(self, request: TokenRequest) -> HttpResponse:
         chosen = request.META.get("HTTP_X_ORGANIZATION_ID")
         if chosen is not None:
             try:
                 request.principal = request.principal.within(Organization._meta.pk.to_python(chosen))
-            except (Organization.DoesNotExist, ValueError, models.ValidationError):
+            except (Organization.DoesNotExist, ValueError, ValidationError):
                 return refuse(404, "NOT_FOUND", "organization not found")
         return self.get_response(request)
 

@@ -89,7 +89,8 @@ class Token(Record):
 
     name = models.CharField(max_length=255, validators=[validate_single_line])
     description = models.TextField(
-        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text]
+    )
     digest = models.BinaryField(max_length=32, editable=False)
     pepper_id = models.CharField(max_length=32, editable=False)
     hint = models.CharField(max_length=secret.HINT_LENGTH, editable=False)
@@ -105,6 +106,10 @@ class Token(Record):
     )
     sso_authorizations = models.JSONField(default=dict, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
+
+    if TYPE_CHECKING:
+        objects: Any  # each kind's own queryset
+        owner_id: UUID
 
     class Meta:
         abstract = True
@@ -228,7 +233,6 @@ class PersonalAccessToken(Token):
     def limit(self) -> frozenset[str] | None:
         return held(self.scopes) if self.scopes else None
 
-
     @property
     def abilities(self) -> list[str]:
         """The scopes of the catalogue this token holds somewhere now. A page of tokens: load_grants() first."""
@@ -251,9 +255,13 @@ def load_grants(tokens: Sequence[PersonalAccessToken]) -> None:
     through = PersonalAccessToken.organizations.through
     chosen: dict[UUID, set[UUID | None]] = {token.pk: {None} for token in tokens}
     narrowed = [token.pk for token in tokens if not token.covers_all_organizations]
-    for token_id, organization_id in through.objects.filter(
-        personalaccesstoken__in=narrowed
-    ).values_list("personalaccesstoken_id", "organization_id") if narrowed else ():
+    for token_id, organization_id in (
+        through.objects.filter(personalaccesstoken__in=narrowed).values_list(
+            "personalaccesstoken_id", "organization_id"
+        )
+        if narrowed
+        else ()
+    ):
         chosen[token_id].add(organization_id)
     for token in tokens:
         vars(token)["owner_grants"] = [

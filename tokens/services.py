@@ -6,7 +6,7 @@ of the change. Neighbours: organizations/access.py (require), audit/services.py 
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -88,7 +88,7 @@ def create_personal_access_token(
     """
     require(principal, MANAGE, None)
     token = PersonalAccessToken(
-        owner_id=owner_id if principal.is_trusted else principal.user.pk,
+        owner_id=cast(UUID, owner_id) if principal.is_trusted else principal.user.pk,
         name=name,
         description=description,
         scopes=list(scopes),
@@ -137,7 +137,7 @@ def revoke(principal: Principal, token: T, *, reason: str | None) -> T:
     with writing(principal):
         was_first = (
             type(token)
-            ._default_manager.filter(pk=token.pk, revoked_at__isnull=True)
+            .objects.filter(pk=token.pk, revoked_at__isnull=True)
             .update(
                 is_active=False,
                 revoked_at=now,
@@ -181,14 +181,12 @@ def delete_token(principal: Principal, token: Token) -> UUID:
         token = _locked(token)
         revoke(principal, token, reason="deleted")
         now = timezone.now()
-        if type(token)._default_manager.live().filter(pk=token.pk).update(deleted_at=now):
+        if type(token).objects.live().filter(pk=token.pk).update(deleted_at=now):
             _record(principal, token, "DELETED", {})
     return token.pk
 
 
-def record_denial(
-    principal: Principal, operation: str, target_id: str | None, why: Exception
-) -> None:
+def record_denial(principal: Principal, operation: str, target_id: str | None, why: Exception) -> None:
     """A refused attempt to write, in a transaction of its own: the attempt itself left nothing."""
     record(
         principal,
@@ -226,7 +224,7 @@ def _issue(principal: Principal, token: T, organizations: Collection[UUID] = ())
     _require_expiry(principal, token.expires_at, now)
     with writing(principal):
         token.save(force_insert=True)
-        if organizations:
+        if organizations and isinstance(token, PersonalAccessToken):
             token.organizations.set(organizations)
         _record(principal, token, "CREATED", _described(token, organizations))
     return token
@@ -273,22 +271,22 @@ def _split(token: Token, changes: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
 def _change_reach(
     principal: Principal,
-    token: PersonalAccessToken,
+    token: Any,
     add_organization_ids: Collection[UUID] = (),
     remove_organization_ids: Collection[UUID] = (),
     clear_organizations: bool = False,
 ) -> dict[str, Any]:
     """Which organizations a personal token reaches; None stands for all of its owner's."""
-    before = (
-        None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
-    )
+    before = None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
     if clear_organizations:
         after = None
     else:
         after = {*(before or ()), *add_organization_ids} - {*remove_organization_ids}
     if before is None and after == set() and remove_organization_ids:
         raise ValidationError(
-            {"remove_organization_ids": "The token reaches every organization. Name those it shall keep with addOrganizationIDs."}
+            {
+                "remove_organization_ids": "The token reaches every organization. Name those it shall keep with addOrganizationIDs."
+            }
         )
     if before == after:
         return {}
@@ -367,7 +365,7 @@ def _acts_on_itself(principal: Principal, token: Token) -> bool:
 
 def _locked(token: T) -> T:
     """The row as it is now, held until the transaction ends. Raises DoesNotExist."""
-    found: T = type(token)._default_manager.live().select_for_update(no_key=True).get(pk=token.pk)
+    found: T = type(token).objects.live().select_for_update(no_key=True).get(pk=token.pk)
     return found
 
 
@@ -382,7 +380,7 @@ def _record(principal: Principal, token: Token, what: str, changes: dict[str, An
     )
 
 
-def _only_organization(token: PersonalAccessToken) -> UUID | None:
+def _only_organization(token: Any) -> UUID | None:
     """The organization whose trail shows a personal token: the one it reaches, if it is but one."""
     reached = OrgMembership.objects.filter(user=token.owner_id, organization__deleted_at__isnull=True)
     if not token.covers_all_organizations:

@@ -1,4 +1,4 @@
-"""An operator at the admin's desk, as a browser is: with a session, a CSRF token and forms as the pages have them."""
+"""An operator at the admin's desk: with a session, and with forms as the pages have them."""
 
 from html.parser import HTMLParser
 from typing import Any

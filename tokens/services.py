@@ -23,7 +23,8 @@ from organizations.access import (
     writing,
 )
 from organizations.models import Organization, OrgMembership
-from organizations.scopes import covers, held
+from organizations.scopes import covers
+from tokens import secret
 from tokens.models import (
     LONGEST_LIFE,
     APIToken,
@@ -38,6 +39,7 @@ MANAGE = "admin:tokens"
 RIGHTS = frozenset({"scopes", "expires_at"})
 """What decides what a token may do; the rest of it only describes."""
 NOT_ITSELF = "A token cannot widen itself. Use a session or another token."
+BOUND = "This token gives nothing beyond the organizations it is bound to. Name those with organizationIDs."
 
 
 class TokenRevoked(ValidationError):
@@ -131,24 +133,10 @@ def revoke(principal: Principal, token: T, *, reason: str | None) -> T:
     Raises ValidationError for an unusable reason, and as require().
     """
     require_management(principal, token)
-    now = timezone.now()
     token.revoked_reason = reason or None
     token.clean_fields(exclude=_all_fields_but(token, "revoked_reason"))
     with writing(principal):
-        was_first = (
-            type(token)
-            .objects.filter(pk=token.pk, revoked_at__isnull=True)
-            .update(
-                is_active=False,
-                revoked_at=now,
-                revoked_by=principal.id,
-                revoked_reason=reason or None,
-                updated_at=now,
-                updated_by=principal.id,
-            )
-        )
-        token.refresh_from_db()
-        if was_first:
+        if _end(principal, token, reason):
             _record(principal, token, "REVOKED", {"reason": reason})
     return token
 
@@ -179,23 +167,26 @@ def delete_token(principal: Principal, token: Token) -> UUID:
     require_management(principal, token)
     with writing(principal):
         token = _locked(token)
-        revoke(principal, token, reason="deleted")
-        now = timezone.now()
-        if type(token).objects.live().filter(pk=token.pk).update(deleted_at=now):
-            _record(principal, token, "DELETED", {})
+        _end(principal, token, "deleted")
+        type(token).objects.filter(pk=token.pk).update(deleted_at=timezone.now())
+        _record(principal, token, "DELETED", {})
     return token.pk
 
 
 def record_denial(principal: Principal, operation: str, target_id: str | None, why: Exception) -> None:
-    """A refused attempt to write, in a transaction of its own: the attempt itself left nothing."""
+    """A refused attempt to write, in a transaction of its own: the attempt itself left nothing.
+
+    It stands in the trail of the organization it was about, never in that of another the actor is in.
+    """
+    reached = principal.organization_ids
     record(
         principal,
         Action.ACCESS_DENIED,
-        organization_id=next(iter(principal.organization_ids), None),
+        organization_id=getattr(why, "organization_id", None) or (reached[0] if len(reached) == 1 else None),
         subject_id=principal.user.pk if principal.user else None,
         changes={
             "operation": operation,
-            "target": (target_id or "")[:64],
+            "target": secret.redact(target_id or "")[:64],
             "refused": type(why).__name__,
             "why": str(why)[:300],
         },
@@ -213,6 +204,22 @@ def require_management(principal: Principal, token: Token) -> None:
     require(principal, MANAGE, token.realm)
     if token.realm is None and not principal.is_trusted and token.owner_id != principal.user.pk:
         raise type(token).DoesNotExist
+
+
+def _end(principal: Principal, token: Token, reason: str | None) -> bool:
+    """The one way a token dies; `token` is reread. Whether this call was the first."""
+    now = timezone.now()
+    alive = type(token).objects.filter(pk=token.pk, revoked_at__isnull=True)
+    was_first = alive.update(
+        is_active=False,
+        revoked_at=now,
+        revoked_by=principal.id,
+        revoked_reason=reason or None,
+        updated_at=now,
+        updated_by=principal.id,
+    )
+    token.refresh_from_db()
+    return bool(was_first)
 
 
 def _issue(principal: Principal, token: T, organizations: Collection[UUID] = ()) -> T:
@@ -236,25 +243,27 @@ def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None
     if token.revoked_at is not None and (RIGHTS & columns.keys() or organizations):
         raise TokenRevoked
     before = {name: getattr(token, name) for name in columns}
-    limit_before = token.limit
+    limit, expires_at = token.limit, token.expires_at
     for name, value in columns.items():
         setattr(token, name, value)
     token.updated_by = principal.id
     token.full_clean()
-    if "scopes" in columns:
-        _require_grantable(principal, token, before=limit_before)
-    if "expires_at" in columns and token.expires_at != before["expires_at"]:
-        _require_expiry(principal, token.expires_at, now)
-        _refuse_own_longer_life(principal, token, before["expires_at"])
     difference = {
         name: [_plain(was), _plain(getattr(token, name))]
         for name, was in before.items()
         if was != getattr(token, name)
     }
+    is_extended = _exceeds(token.expires_at, expires_at)
     if organizations:
-        difference |= _change_reach(principal, token, **organizations)
-    token.save()
+        reach = _reach(token)
+        difference |= _change_reach(principal, token, reach, **organizations)
+        is_extended |= _exceeds(_reach(token), reach)
+    if is_extended or "scopes" in columns:
+        _require_grantable(principal, token, before=frozenset() if is_extended else limit)
+    if token.expires_at != expires_at:
+        _require_expiry(principal, token.expires_at, now)
     if difference:
+        token.save()
         _record(principal, token, "UPDATED", difference)
 
 
@@ -269,15 +278,25 @@ def _split(token: Token, changes: dict[str, Any]) -> tuple[dict[str, Any], dict[
     return columns, organizations
 
 
+def _reach(token: Any) -> set[UUID] | None:
+    """The organizations a personal token is bound to; None stands for all of its owner's."""
+    return None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
+
+
+def _exceeds(after: Any, before: Any) -> bool:
+    """Whether a bound, be it a time or a set, allows more than it did. None is no bound."""
+    return before is not None and (after is None or not after <= before)
+
+
 def _change_reach(
     principal: Principal,
     token: Any,
+    before: set[UUID] | None,
     add_organization_ids: Collection[UUID] = (),
     remove_organization_ids: Collection[UUID] = (),
     clear_organizations: bool = False,
 ) -> dict[str, Any]:
-    """Which organizations a personal token reaches; None stands for all of its owner's."""
-    before = None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
+    """Bind a personal token to other organizations than `before`. What changed, for the event."""
     if clear_organizations:
         after = None
     else:
@@ -285,15 +304,13 @@ def _change_reach(
     if before is None and after == set() and remove_organization_ids:
         raise ValidationError(
             {
-                "remove_organization_ids": "The token reaches every organization. Name those it shall keep with addOrganizationIDs."
+                "remove_organization_ids": "The token reaches every organization. "
+                "Name those it shall keep with addOrganizationIDs."
             }
         )
     if before == after:
         return {}
     _require_reach(principal, token, None if after is None else after - (before or set()))
-    widens = before is not None and (after is None or not after <= before)
-    if widens and _acts_on_itself(principal, token):
-        raise Unauthorized(NOT_ITSELF)
     token.covers_all_organizations = after is None
     token.organizations.set(after or ())
     return {"organizations": [_names(before), _names(after)]}
@@ -302,8 +319,9 @@ def _change_reach(
 def _require_grantable(principal: Principal, token: Token, *, before: frozenset[str] | None) -> None:
     """Nobody grants what they lack, and no token widens itself. `before`: the limit it had, None for none.
 
-    A personal token is limited by its owner's rights at each use; so only the limit of the token that
-    creates or changes it counts here, not the owner's role.
+    More time or more organizations grant all its scopes anew: `before` is then empty. A personal token is
+    limited by its owner's rights at each use; so only the limit and the reach of the token that creates or
+    changes it count here, not the owner's role.
     """
     after = token.limit
     if after is None:
@@ -311,8 +329,8 @@ def _require_grantable(principal: Principal, token: Token, *, before: frozenset[
     else:
         added = frozenset() if before is None else after - {s for s in after if covers(before, s)}
     if added is None:
-        if principal.limit is not None:
-            raise InsufficientScopes(*_lacking_of_everything(principal))
+        if not principal.is_within_limit("admin"):
+            raise InsufficientScopes("admin")
     elif token.realm is None:
         lacking = sorted(scope for scope in added if not principal.is_within_limit(scope))
         if lacking and not principal.is_trusted:
@@ -320,12 +338,21 @@ def _require_grantable(principal: Principal, token: Token, *, before: frozenset[
     else:
         for scope in sorted(added):
             require(principal, scope, token.realm)
-    if added != frozenset() and _acts_on_itself(principal, token):
+    if added != frozenset():
+        _require_another(principal, token)
+
+
+def _require_another(principal: Principal, token: Token) -> None:
+    """What is given more is neither the token that asks nor one that reaches further. Raises Unauthorized."""
+    asking = principal.token
+    if asking is None:
+        return
+    if asking.pk == token.pk:
         raise Unauthorized(NOT_ITSELF)
-
-
-def _lacking_of_everything(principal: Principal) -> list[str]:
-    return [verb for verb in ("read", "write", "admin") if not principal.is_within_limit(verb)]
+    if token.realm is None and not asking.covers_all_organizations:
+        reach = _reach(token)
+        if reach is None or not reach <= set(principal.organization_ids):
+            raise Unauthorized(BOUND)
 
 
 def _require_expiry(principal: Principal, expires_at: datetime | None, now: datetime) -> None:
@@ -339,13 +366,6 @@ def _require_expiry(principal: Principal, expires_at: datetime | None, now: date
         )
 
 
-def _refuse_own_longer_life(principal: Principal, token: Token, before: datetime | None) -> None:
-    after = token.expires_at
-    is_longer = before is not None and (after is None or after > before)
-    if is_longer and _acts_on_itself(principal, token):
-        raise Unauthorized("A token cannot extend its own life. Use a session or another token.")
-
-
 def _require_reach(
     principal: Principal, token: PersonalAccessToken, organizations: Collection[UUID] | None
 ) -> None:
@@ -354,13 +374,9 @@ def _require_reach(
         return
     if organizations is None:
         if principal.token is not None and not principal.token.covers_all_organizations:
-            raise Unauthorized("This token reaches some organizations only. Name those with organizationIDs.")
+            raise Unauthorized(BOUND)
     elif not set(organizations) <= set(principal.organization_ids):
         raise Organization.DoesNotExist
-
-
-def _acts_on_itself(principal: Principal, token: Token) -> bool:
-    return principal.token is not None and principal.token.pk == token.pk
 
 
 def _locked(token: T) -> T:

@@ -41,6 +41,10 @@ from tokens.secret import Malformed, TokenKind
 from tokens.usage import Use
 
 REALM = "tollgate"
+MISPLACED = (
+    "A token anywhere but in the Authorization header ends up in logs. "
+    "Send it as Authorization: Bearer, and revoke this one."
+)
 
 
 class BadCredential(Exception):
@@ -48,20 +52,26 @@ class BadCredential(Exception):
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
+        self.extensions = {"code": code}
         super().__init__(message)
 
 
-UNKNOWN = BadCredential(
-    "TOKEN_UNKNOWN", "No such token exists here. Check that it belongs to this server, or issue a new one."
-)
-OWNER_INACTIVE = BadCredential(
-    "OWNER_INACTIVE", "The owner of this token is deactivated or deleted. Ask an administrator."
-)
-DEAD = {
-    State.DELETED: BadCredential("TOKEN_REVOKED", "The token has been revoked. Issue a new one."),
-    State.REVOKED: BadCredential("TOKEN_REVOKED", "The token has been revoked. Issue a new one."),
-    State.EXPIRED: BadCredential("TOKEN_EXPIRED", "The token has expired. Issue a new one."),
+MESSAGES = {
+    "TOKEN_UNKNOWN": "No such token exists here. Check that it belongs to this server, or issue a new one.",
+    "TOKEN_REVOKED": "The token has been revoked. Issue a new one.",
+    "TOKEN_EXPIRED": "The token has expired. Issue a new one.",
+    "OWNER_INACTIVE": "The owner of this token is deactivated or deleted. Ask an administrator.",
 }
+DEAD = {
+    State.DELETED: "TOKEN_REVOKED",
+    State.REVOKED: "TOKEN_REVOKED",
+    State.EXPIRED: "TOKEN_EXPIRED",
+}
+
+
+def _refusal(code: str) -> BadCredential:
+    """A new one each time: an exception that is kept keeps every frame it was raised in, values included."""
+    return BadCredential(code, MESSAGES[code])
 
 
 @sensitive_variables()
@@ -73,13 +83,13 @@ def identify(value: str, now: datetime) -> Principal:
         raise BadCredential("TOKEN_MALFORMED", str(fault)) from None
     found = LOOKUPS[kind](value)
     if found is None:
-        raise UNKNOWN
+        raise _refusal("TOKEN_UNKNOWN")
     token, owner_is_live, principal = found
     state = token.state(now)
     if state is not State.ACTIVE or not owner_is_live:
-        refused = DEAD.get(state, OWNER_INACTIVE)
-        usage.refused(token, refused.code, context.current().address, now)
-        raise refused
+        code = DEAD.get(state, "OWNER_INACTIVE")
+        usage.refused(token, code, context.current().address, now)
+        raise _refusal(code)
     if token.pepper_id != peppers.current_key_id():
         usage.redigest(token, *peppers.signed(value))
     return principal
@@ -233,9 +243,10 @@ LOOKUPS: dict[TokenKind, Callable[[str], tuple[Token, bool, Principal] | None]] 
 
 def _confirm(token: Token) -> None:
     """Hold the acting token's row: whoever revokes it now waits for this write, or was first."""
-    holding = type(token).objects.usable(timezone.now()).select_for_update(no_key=True)
-    if not holding.filter(pk=token.pk).values_list("pk").first():
-        raise DEAD[State.REVOKED]
+    rows = type(token).objects.only("revoked_at", "deleted_at", "expires_at")
+    state = rows.select_for_update(no_key=True).get(pk=token.pk).state(timezone.now())
+    if state is not State.ACTIVE:
+        raise _refusal(DEAD[state])
 
 
 def person(user: AbstractBaseUser) -> Principal:
@@ -269,7 +280,7 @@ class TokenBackend(BaseBackend):
 
 
 class TokenRequest(HttpRequest):
-    """What a request is below PrincipalMiddleware. `uses`: what a bearer request asked for, as it is found out."""
+    """What a request is below PrincipalMiddleware. `uses`: what a bearer request asked for, one by one."""
 
     principal: Principal
     uses: list[Use]
@@ -289,14 +300,8 @@ class PrincipalMiddleware:
 
     @sensitive_variables()
     def __call__(self, request: TokenRequest) -> HttpResponse:
-        if not request.path.startswith(self.SEARCH_PREFIX) and secret.PATTERN.search(
-            request.META.get("QUERY_STRING", "")
-        ):
-            return refuse(
-                400,
-                "BAD_REQUEST",
-                "A token in a URL ends up in logs. Send it as Authorization: Bearer, and revoke this one.",
-            )
+        if self._is_misplaced(request):
+            return refuse(400, "BAD_REQUEST", MISPLACED)
         header = request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             request.principal = cast(Principal, SimpleLazyObject(functools.partial(_of_session, request)))
@@ -310,18 +315,30 @@ class PrincipalMiddleware:
         request.user = AnonymousUser()
         request.uses = []
         response = self._in_organization(request)
-        uses = request.uses or [Use(f"{request.method} {request.path}", "", str(response.status_code))]
+        uses = request.uses or [Use(_page(request), "", str(response.status_code))]
         usage.accepted(principal.token, uses, context.current().address, now)
         return response
 
+    def _is_misplaced(self, request: HttpRequest) -> bool:
+        """Whether a token stands where logs and the audit trail would keep it."""
+        told = ["PATH_INFO", "HTTP_USER_AGENT", "HTTP_X_REQUEST_ID"]
+        if not request.path.startswith(self.SEARCH_PREFIX):
+            told.append("QUERY_STRING")
+        return any(secret.PATTERN.search(request.META.get(place, "")) for place in told)
+
     def _in_organization(self, request: TokenRequest) -> HttpResponse:
         chosen = request.META.get("HTTP_X_ORGANIZATION_ID")
-        if chosen is not None:
+        if chosen is not None and request.principal.is_authenticated:
             try:
                 request.principal = request.principal.within(Organization._meta.pk.to_python(chosen))
             except (Organization.DoesNotExist, ValueError, ValidationError):
                 return refuse(404, "NOT_FOUND", "organization not found")
         return self.get_response(request)
+
+
+def _page(request: HttpRequest) -> str:
+    """What was asked for, as the URL configuration spells it: anything may stand in a path itself."""
+    return f"/{request.resolver_match.route}" if request.resolver_match else "nowhere"
 
 
 def _of_session(request: HttpRequest) -> Principal:

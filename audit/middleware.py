@@ -58,6 +58,7 @@ def client_address(peer: str, forwarded_for: str, trusted_proxies: int) -> str:
         return peer
     candidate = hops[-1 - trusted_proxies]
     try:
-        return str(ipaddress.ip_address(candidate))
+        address = ipaddress.ip_address(candidate)
     except ValueError:
         return peer
+    return peer if "%" in candidate else str(address)  # what follows % may be any text, of any length

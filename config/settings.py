@@ -150,6 +150,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # --- logs ------------------------------------------------------------------------------------------
+DEFAULT_EXCEPTION_REPORTER = "tokens.redaction.TokenReporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "tokens.redaction.TokenReporterFilter"
 LOGGING = {
     "version": 1,
@@ -160,6 +161,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
         # Refusals are answers, not incidents: a flood of junk tokens must not become a flood of log lines.
         "django.request": {"level": "ERROR"},
     },

@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" * 4)
-os.environ.setdefault("TOKEN_PEPPERS", "test:" + "only-for-tests-" * 4)
+os.environ.setdefault("TOKEN_PEPPERS", "test:" + "pepper-only-for-tests-" * 2)
 os.environ["USAGE_FLUSHER"] = "false"
 os.environ["DEBUG"] = "false"
 

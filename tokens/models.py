@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -130,6 +130,14 @@ class Token(Record):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """As Django's, and no text holds a token: it would be stored, listed and audited."""
+        super().clean_fields(exclude)
+        texts = {"name", "description", "tags", "revoked_reason"}.difference(exclude or ())
+        leaking = [name for name in texts if secret.PATTERN.search(str(getattr(self, name)))]
+        if leaking:
+            raise ValidationError(dict.fromkeys(leaking, "Leave the token itself out: this text is stored."))
 
     @property
     def token(self) -> str:

@@ -4,7 +4,8 @@ import logging
 from typing import Any
 
 from django.http import HttpRequest
-from django.views.debug import SafeExceptionReporterFilter
+from django.utils.safestring import SafeString
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from tokens import secret
 
@@ -13,7 +14,11 @@ class RedactTokens(logging.Filter):
     """Cuts every token in a log record back to its prefix: in the message, its arguments, the traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # arguments that do not fit: logging would print them raw
+            message = f"{record.msg} {record.args}"
+            record.msg, record.args = message, None
         if secret.PATTERN.search(message):
             record.msg, record.args = secret.redact(message), None
         if record.exc_info:
@@ -23,8 +28,18 @@ class RedactTokens(logging.Filter):
         return True
 
 
+class TokenReporter(ExceptionReporter):
+    """Django's error pages and mails, without tokens in what its filter does not see: messages, URLs, GET."""
+
+    def get_traceback_html(self) -> SafeString:
+        return SafeString(secret.redact(super().get_traceback_html()))
+
+    def get_traceback_text(self) -> SafeString:
+        return SafeString(secret.redact(super().get_traceback_text()))
+
+
 class TokenReporterFilter(SafeExceptionReporterFilter):
-    """Django's own filter masks settings and headers; this one also masks tokens in variables and URLs."""
+    """Django's own masks settings and headers; this one also masks tokens, before long values are cut."""
 
     def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
         return {key: _clean(value) for key, value in super().get_safe_request_meta(request).items()}

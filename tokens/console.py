@@ -58,14 +58,15 @@ class ConsoleCommand(BaseCommand):
         kwargs.setdefault("formatter_class", _HelpFormatter)
         kwargs.setdefault("epilog", f"examples:\n{self.examples}\n\nexit status:\n  {self.statuses}")
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        if not self._called_from_command_line:
+        if not parser.called_from_command_line:
             parser.error = _refuse  # type: ignore[method-assign]
         return parser
 
-    def execute(self, *args: Any, **options: Any) -> str | None:
+    def execute(self, *args: Any, **options: Any) -> None:
         self.is_quiet = options["verbosity"] == 0
         try:
-            return super().execute(*args, **options)
+            super().execute(*args, **options)
+            self.stdout.flush()
         except ValidationError as refused:
             raise BadUsage(explained(refused)) from refused
         except DatabaseError as failed:
@@ -172,7 +173,9 @@ def find_organization(text: str, option: str = "--organization") -> Organization
 def find_user(text: str, option: str = "--user") -> User:
     """By id or e-mail address. Raises BadUsage."""
     by_id = _uuid(text)
-    found = User.objects.filter(id=by_id).first() if by_id else User.objects.filter(email=text.lower()).first()
+    found = (
+        User.objects.filter(id=by_id).first() if by_id else User.objects.filter(email=text.lower()).first()
+    )
     if found is None:
         raise BadUsage(f"{option} {text!r}: there is no such person. Give their e-mail address or id.")
     return found

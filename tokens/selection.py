@@ -54,7 +54,7 @@ class Selection:
         """What is selected, deleted tokens too: per kind one queryset, or one per so many ids."""
         for kind, model in KINDS.items():
             if self._can_be(kind):
-                chosen = self._narrowed(model._default_manager.all()).order_by("pk")
+                chosen = self._narrowed(TokenQuerySet(model)).order_by("pk")
                 yield from (chosen.filter(ids) for ids in self._ids())
 
     def _can_be(self, kind: str) -> bool:
@@ -82,7 +82,8 @@ class Selection:
         return narrowed if self.unused_since is None else narrowed.unused_since(self.unused_since)
 
     def _ids(self) -> Iterator[Q]:
-        sets = [ids for ids in (self.ids, self.leak and self.leak.ours) if ids is not None]
+        leaked = None if self.leak is None else self.leak.ours
+        sets = [ids for ids in (self.ids, leaked) if ids is not None]
         if not sets:
             yield Q()
             return
@@ -178,7 +179,19 @@ def pages(tokens: TokenQuerySet[Any]) -> Iterator[list[Any]]:
         page = list(ordered.filter(pk__gt=page[-1].pk)[:PAGE_ROWS])
 
 
-HEADINGS = ("ID", "KIND", "NAME", "HINT", "OWNER", "SCOPES", "STATE", "LAST USED", "USES", "EXPIRES", "CREATED")
+HEADINGS = (
+    "ID",
+    "KIND",
+    "NAME",
+    "HINT",
+    "OWNER",
+    "SCOPES",
+    "STATE",
+    "LAST USED",
+    "USES",
+    "EXPIRES",
+    "CREATED",
+)
 
 
 def row(token: Any, now: datetime) -> tuple[Any, ...]:

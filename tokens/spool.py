@@ -1,4 +1,4 @@
-"""Files of usage that a process could not write before it ended. They hold token ids, never a value or digest.
+"""Files of usage that a process could not write before it ended. They hold token ids, no value, no digest.
 
 A file appears under its name complete or not at all. Neighbour: usage.py, which fills and takes them in;
 settings.USAGE_SPOOL_DIR says where they are.

@@ -183,7 +183,7 @@ def flush() -> int:
                 _write_rollup(taken.rollup)
                 _write_uses(taken.uses)
                 for (model, token_id), (digest, pepper_id) in taken.redigests.items():
-                    model._default_manager.filter(pk=token_id).update(digest=digest, pepper_id=pepper_id)
+                    model.objects.filter(pk=token_id).update(digest=digest, pepper_id=pepper_id)
         except DatabaseError:
             with _lock:
                 _gathered.take_back(taken)
@@ -251,7 +251,7 @@ def _write_rollup(rollup: Mapping[Key, Tally]) -> None:
     for batch in _batches(sorted(rollup.items(), key=lambda item: item[0])):
         rows = [(uuid7(), *key, tally.count, tally.first, tally.last) for key, tally in batch]
         _execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES %s "
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES %s "  # noqa: S608 (names of our own)
             f"ON CONFLICT ({', '.join(Key._fields)}) DO UPDATE SET "
             f"count = {table}.count + excluded.count, "
             f"last_seen_at = CASE WHEN {table}.last_seen_at < excluded.last_seen_at "
@@ -268,7 +268,7 @@ def _write_uses(uses: Mapping[TokenRef, Tally]) -> None:
         table = model._meta.db_table
         for batch in _batches(mine):
             _execute(
-                f"UPDATE {table} SET usage_count = usage_count + used.column2, last_used_at = CASE "
+                f"UPDATE {table} SET usage_count = usage_count + used.column2, last_used_at = CASE "  # noqa: S608
                 "WHEN last_used_at IS NULL OR last_used_at < used.column3 THEN used.column3 "
                 f"ELSE last_used_at END FROM (VALUES %s) AS used WHERE {table}.id = used.column1",
                 [model._meta.get_field(name) for name in ("id", "usage_count", "last_used_at")],

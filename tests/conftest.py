@@ -1,17 +1,21 @@
 """The world of every test: acme and globex, and the six people who see them differently."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from accounts.models import User
+from audit import triggers
 from organizations.models import Organization, Role
+from tests import traces
 from tests.factories import UserFactory, join, make_organization
-from tokens import usage
+from tokens import secret, usage
 
 
 @dataclass
@@ -104,3 +108,62 @@ def query(client: Client) -> Query:
 def _nothing_gathered() -> None:
     """Usage gathered by one test is not flushed in the next."""
     usage._gathered = usage.Gathered()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def minted() -> Iterator[traces.Minted]:
+    """Every value minted while the suite runs."""
+    found, mint = traces.Minted(), secret.mint
+
+    def remembered(kind: secret.TokenKind) -> str:
+        value = mint(kind)
+        found.add(value)
+        return value
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secret, "mint", remembered)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def listener(minted: traces.Minted) -> Iterator[traces.Listener]:
+    heard = traces.Listener(minted)
+    logging.getLogger().addHandler(heard)
+    yield heard
+    logging.getLogger().removeHandler(heard)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks(
+    request: pytest.FixtureRequest, minted: traces.Minted, listener: traces.Listener
+) -> Iterator[None]:
+    """After each test: no value in a log line, none in a row."""
+    has_rows = "world" in request.fixturenames
+    if has_rows:
+        request.getfixturevalue("world")  # so that its rows are still there afterwards
+    listener.leaks.clear()
+    yield
+    assert listener.leaks == []
+    if has_rows:
+        assert minted.shown_in(traces.rows()) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _events_can_be_flushed() -> Iterator[None]:
+    """Django empties the tables after a transactional test: on SQLite by DELETE, which triggers refuse."""
+    operations = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def without_triggers(self: Any, statements: Any) -> None:
+        with connection.schema_editor() as editor:
+            triggers.remove(editor)
+        try:
+            flush(self, statements)
+        finally:
+            with connection.schema_editor() as editor:
+                triggers.install(editor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if connection.vendor == "sqlite":
+            patch.setattr(operations, "execute_sql_flush", without_triggers)
+        yield

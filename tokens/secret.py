@@ -39,6 +39,7 @@ HINT_LENGTH = len(TokenKind.API.prefix) + 4
 PATTERN = re.compile(r"tol[ap]_[0-9A-Za-z]{46}")
 """Any token in any text. What follows is not looked at: a leak may be glued to more text."""
 
+_GLUED = re.compile(PATTERN.pattern + "[0-9A-Za-z_]*")
 _OVERLAPPING = re.compile(f"(?=({PATTERN.pattern}))")  # a token cut short may be glued to a whole one
 
 
@@ -101,5 +102,5 @@ def hint(value: str) -> str:
 
 
 def redact(text: str) -> str:
-    """The text with every token, real or not, cut back to its prefix."""
-    return PATTERN.sub(lambda match: f"{match.group()[:5]}[redacted]", text)
+    """The text with every token, real or not, and what is glued to it, cut back to a prefix."""
+    return _GLUED.sub(lambda match: f"{match.group()[:5]}[redacted]", text)

@@ -54,6 +54,10 @@ class UserForm(ServiceForm):
         if "display_name" in self.fields:
             self.fields["display_name"].required = False
             self.fields["display_name"].help_text = "Empty: first and last name, else the e-mail address."
+        if "is_active" in self.fields:
+            self.fields[
+                "is_active"
+            ].help_text = "Unticked, every session and personal token of theirs stops at the next request."
         permissions = self.fields.get("user_permissions")
         if isinstance(permissions, forms.ModelMultipleChoiceField):
             permissions.queryset = permissions_of_the_admin()

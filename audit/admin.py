@@ -30,7 +30,7 @@ class ActorKindFilter(admin.SimpleListFilter):
 class EventAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at",
-        "action",
+        "what",
         "actor_label",
         "actor_kind",
         "target_label",
@@ -38,13 +38,13 @@ class EventAdmin(ReadOnlyAdmin):
         "address",
         "token_hint",
     )
-    list_display_links = ("created_at", "action")
+    list_display_links = ("created_at", "what")
     list_filter = ("action", ActorKindFilter, "created_at")
     search_fields = ("actor_label", "target_label", "=actor_id", "=target_id", "=request_id", "=address")
     search_help_text = "Who, what, or exactly: an id, a request id, an address."
     fields = (
         "created_at",
-        "action",
+        "what",
         "actor_label",
         "actor_kind",
         "actor_id",
@@ -68,6 +68,10 @@ class EventAdmin(ReadOnlyAdmin):
         name = Organization.objects.filter(pk=models.OuterRef("organization_id")).values("name")[:1]
         events = super().get_queryset(request).annotate(organization_name=models.Subquery(name))
         return cast("models.QuerySet[Any]", events)
+
+    @admin.display(description="action", ordering="action")
+    def what(self, event: Event) -> str:
+        return event.action
 
     @admin.display(description="organization")
     def organization(self, event: Any) -> str:

@@ -13,6 +13,7 @@ class OperatorSite(admin.AdminSite):
     site_header = "Tollgate operators"
     site_title = "Tollgate operators"
     index_title = "What there is"
+    enable_nav_sidebar = False  # the lists need the width
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -148,6 +148,7 @@ STORAGES = {
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["config.formats"]
 
 # --- logs ------------------------------------------------------------------------------------------
 DEFAULT_EXCEPTION_REPORTER = "tokens.redaction.TokenReporter"

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect, FilteredSelectMultiple
+from django.contrib.admin.widgets import AutocompleteSelect, FilteredSelectMultiple, RelatedFieldWidgetWrapper
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.http import HttpRequest
@@ -156,7 +156,12 @@ class GroupForm(ServiceForm):
         get_user_model()._default_manager.none(),
         required=False,
         label="Members",
-        widget=FilteredSelectMultiple("members", is_stacked=False),
+        widget=RelatedFieldWidgetWrapper(
+            FilteredSelectMultiple("members", is_stacked=False),
+            GroupMembership._meta.get_field("user").remote_field,
+            admin.site,
+            can_add_related=False,
+        ),
         help_text="Out of the members of the organization.",
     )
 

@@ -15,7 +15,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db import IntegrityError, models, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -70,10 +70,15 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
 
     def _forget_impossible_choices(self) -> None:
         """Django's autocomplete looks a refused choice up again to show it, and fails on what is no id."""
-        self.data = self.data.copy()
-        for name in self.errors:
-            if isinstance(self.fields.get(name), forms.ModelChoiceField):
-                self.data.pop(self.add_prefix(name), None)
+        impossible = {
+            self.add_prefix(name)
+            for name in self.errors
+            if isinstance(self.fields.get(name), forms.ModelChoiceField)
+        }
+        sent = cast("QueryDict", self.data).copy()
+        for name in impossible & sent.keys():
+            del sent[name]
+        self.data = sent
 
     def _act(self) -> models.Model:
         if self.instance._state.adding:
@@ -85,7 +90,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
 class ScopesField(forms.MultipleChoiceField):
     """Scopes as boxes to tick, each with what it allows."""
 
-    widget = forms.CheckboxSelectMultiple
+    widget = forms.CheckboxSelectMultiple(attrs={"class": "scopes"})
 
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=_described(CATALOGUE), required=False, **options)
@@ -133,6 +138,9 @@ class OperatorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
     list_per_page = 50
     view_on_site = False
     form: type[ServiceForm]
+
+    class Media:
+        css: ClassVar = {"all": ("operators.css",)}
 
     def end(self, principal: Principal, record: Any) -> None:
         """Ask the service that deletes."""

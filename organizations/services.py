@@ -72,7 +72,7 @@ def add_member(
 
 
 def change_role(principal: Principal, membership: OrgMembership, role: str) -> OrgMembership:
-    """Raises Unauthorized when the old or new role ranks above one's own, ValidationError for the last owner."""
+    """Raises Unauthorized when either role ranks above one's own, ValidationError for the last owner."""
     require(principal, "admin:members", membership.organization_id)
     with writing(principal):
         _lock_members(membership.organization_id)

@@ -293,7 +293,7 @@ class PrincipalMiddleware:
     """
 
     # Where a person may paste a token into a search; everywhere else a token in a URL is refused.
-    SEARCH_PREFIX: ClassVar[str] = "/admin/"
+    SEARCH_PREFIX: ClassVar[str] = "/admin/tokens/"
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -60,6 +60,16 @@ def test_a_pasted_value_is_echoed_nowhere_found_or_not(
         assert value not in caplog.text
 
 
+@pytest.mark.parametrize("page", ["audit_event_changelist", "accounts_user_changelist", "login"])
+def test_elsewhere_in_the_admin_a_token_in_a_url_is_refused_and_not_echoed(
+    desk: Desk, world: World, page: str
+) -> None:
+    value = make_api_token(world.acme).token
+    answer = desk.get(page, q=value, next=f"/admin/?q={value}")
+    assert answer.status_code == 400
+    assert value not in text(answer)
+
+
 def test_a_revoked_and_a_deleted_token_are_found_by_value_too(desk: Desk, world: World) -> None:
     token = make_api_token(world.acme)
     services.delete_token(SETUP, token)

@@ -23,7 +23,7 @@ def usage(world: World) -> TokenUsage:
 def test_an_operator_reads_who_did_what_to_what(desk: Desk, world: World) -> None:
     services.update_token(SETUP, make_api_token(world.acme, "read"), {"name": "nightly"})
     listed = text(desk.get("audit_event_changelist"))
-    assert "api_token.updated" in listed.lower() or "Api Token Updated" in listed
+    assert "api_token.updated" in listed
     assert "manage.py test set-up" in listed
     page = text(desk.get("audit_event_change", last_event("api_token.updated").pk))
     assert "name: machine → nightly" in page

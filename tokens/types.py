@@ -108,19 +108,27 @@ class PersonalAccessToken:
     events = many(Event, events_about)
 
 
-create_input(models.APIToken, (*WRITABLE, "is_active", "owner_id"), refused=(*OWNED, "revoked_reason"))
-update_input(models.APIToken, (*WRITABLE, "is_active", "revoked_reason"), refused=(*OWNED, "owner_id"))
+create_input(
+    models.APIToken,
+    (*WRITABLE, "is_active", "owner_id", "revoked_reason", *OWNED),
+    refused=("revoked_reason", *OWNED),
+)
+update_input(
+    models.APIToken,
+    (*WRITABLE, "is_active", "revoked_reason", "owner_id", *OWNED),
+    refused=("clear_is_active", "clear_revoked_reason", "owner_id", *OWNED),
+)
 create_input(
     models.PersonalAccessToken,
-    (*WRITABLE, "is_active"),
-    refused=("last_used_at",),
-    related={"organization": Organization},
+    (*WRITABLE, "is_active", "last_used_at"),
+    related=("organization", "event"),
+    refused=("last_used_at", "event"),
 )
 update_input(
     models.PersonalAccessToken,
-    (*WRITABLE, "is_active", "revoked_reason"),
-    refused=("last_used_at",),
-    related={"organization": Organization},
+    (*WRITABLE, "is_active", "revoked_reason", "last_used_at"),
+    related=("organization", "event"),
+    refused=("clear_is_active", "clear_revoked_reason", "last_used_at", "event"),
 )
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
-import strawberry
 from django.db import models
 from django.db.models import Q
 
-from config.graphql import registry
+from config.graphql import (
+    lookups,  # noqa: F401 (registers them)
+    registry,
+)
+from config.graphql.scalars import as_id
 
 _TYPES: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
     (models.ForeignKey, "ID"),
@@ -48,11 +52,20 @@ def is_optional(column: models.Field[Any, Any]) -> bool:
     return not column.primary_key and (column.null or column.blank or column.has_default())
 
 
+def path(column: models.Field[Any, Any]) -> str:
+    """How a query names a column. Of a foreign key: the key itself, which has the predicates of an id."""
+    return f"{column.name}__pk" if isinstance(column, models.ForeignKey) else column.attname
+
+
 def _enum(column: models.Field[Any, Any], values: list[str]) -> str:
     name = f"{column.model.__name__}{''.join(word.title() for word in column.name.split('_'))}"
     if name not in vars(registry):
-        registry.add(strawberry.enum(enum.Enum(name, {value: value for value in values}), name=name))
+        registry.add_enum(name, {value: value for value in values})
     return name
+
+
+def is_enum(name: str) -> bool:
+    return isinstance(getattr(registry, name, None), enum.EnumType)
 
 
 # --- predicates ------------------------------------------------------------------------------------
@@ -62,13 +75,18 @@ Predicate = Callable[[str, Any], Q]
 
 
 def _lookup(name: str) -> Predicate:
-    return lambda path, value: Q(**{f"{path}__{name}" if name else path: value})
+    return lambda path, value: Q(**{f"{path}__{name}": value})
 
 
 def _unlike(name: str) -> Predicate:
     """SQL's own reading of `<>`: a null is not unlike anything."""
-    return lambda path, value: (
-        ~Q(**{f"{path}__{name}" if name else path: value}) & Q(**{f"{path}__isnull": False})
+    return lambda path, value: ~Q(**{f"{path}__{name}": value}) & Q(**{f"{path}__isnull": False})
+
+
+def _reading(read: Callable[[Any], Any], predicate: Predicate) -> Predicate:
+    """The predicate, for values the column has another word for."""
+    return lambda path, value: predicate(
+        path, [read(one) for one in value] if isinstance(value, list) else read(value)
     )
 
 
@@ -76,7 +94,7 @@ def _null(is_null: bool) -> Predicate:
     return lambda path, value: Q(**{f"{path}__isnull": is_null}) if value else Q()
 
 
-_EQUAL: dict[str, Predicate] = {"": _lookup(""), "NEQ": _unlike("")}
+_EQUAL: dict[str, Predicate] = {"": _lookup("exact"), "NEQ": _unlike("exact")}
 _ANY: dict[str, Predicate] = {"In": _lookup("in"), "NotIn": _unlike("in")}
 _ORDER: dict[str, Predicate] = {
     "GT": _lookup("gt"),
@@ -93,7 +111,7 @@ _FOLD: dict[str, Predicate] = {"EqualFold": _lookup("iexact"), "ContainsFold": _
 _NIL: dict[str, Predicate] = {"IsNil": _null(True), "NotNil": _null(False)}
 
 
-def predicates(column: models.Field[Any, Any]) -> dict[str, tuple[str, Predicate]]:
+def predicates(column: models.Field[Any, Any], is_optional: bool) -> dict[str, tuple[str, Predicate]]:
     """Suffix -> (annotation of the value, predicate). The first one has no suffix: equality."""
     if is_list(column):
         return {"Has": ("str", _lookup("has"))}
@@ -105,6 +123,10 @@ def predicates(column: models.Field[Any, Any]) -> dict[str, tuple[str, Predicate
         found |= _ANY
     if name in ("ID", "str", "Time", "int"):
         found |= _ORDER
+    if name == "ID":
+        found = {suffix: _reading(as_id, predicate) for suffix, predicate in found.items()}
+    if is_enum(name):
+        found = {suffix: _reading(attrgetter("value"), predicate) for suffix, predicate in found.items()}
     if name == "str" or isinstance(column, models.ForeignKey):
         found |= _TEXT
     if name in ("str", "ID"):
@@ -113,6 +135,6 @@ def predicates(column: models.Field[Any, Any]) -> dict[str, tuple[str, Predicate
         suffix: (f"list[{name}]" if suffix in _ANY else name, predicate)
         for suffix, predicate in found.items()
     }
-    if is_optional(column):
+    if is_optional:
         answer |= {suffix: ("bool", predicate) for suffix, predicate in _NIL.items()}
     return answer

@@ -7,11 +7,12 @@ so that a page is found by an index however deep it lies.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import strawberry
 from django.core.exceptions import ValidationError
@@ -25,8 +26,9 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
 from config.graphql import registry, selection
-from config.graphql.generate import Many, NodeType, filtered
-from config.graphql.registry import NODES, PageInfo
+from config.graphql.nodes import Many, NodeType
+from config.graphql.registry import NODES, OrderDirection, PageInfo
+from config.graphql.where import filtered
 
 MOST = 100
 """Rows on a page, by default and at the most."""
@@ -53,14 +55,17 @@ class Connection:
 class Key:
     """One column of an order."""
 
-    name: str
+    column: models.Field[Any, Any]
     descending: bool = False
-    nullable: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.column.attname
 
     def ordering(self, backwards: bool) -> Any:
         """Nulls last, and first when walked backwards, on every database."""
         descending = self.descending != backwards
-        nulls = {} if not self.nullable else {"nulls_first": True} if backwards else {"nulls_last": True}
+        nulls = {} if not self.column.null else {"nulls_first": True} if backwards else {"nulls_last": True}
         return F(self.name).desc(**nulls) if descending else F(self.name).asc(**nulls)
 
     def beyond(self, value: Any, backwards: bool) -> Q:
@@ -69,22 +74,34 @@ class Key:
             return Q(**{f"{self.name}__isnull": False}) if backwards else Q(pk__in=())
         comparison = "lt" if self.descending != backwards else "gt"
         behind = Q(**{f"{self.name}__{comparison}": value})
-        return behind | Q(**{f"{self.name}__isnull": True}) if self.nullable and not backwards else behind
+        return behind | Q(**{f"{self.name}__isnull": True}) if self.column.null and not backwards else behind
 
     def same(self, value: Any) -> Q:
         return Q(**{f"{self.name}__isnull": True}) if value is None else Q(**{self.name: value})
 
     def not_before(self, value: Any, backwards: bool) -> Q:
         """Redundant beside the rest, and what an index can seek by."""
-        if self.nullable or value is None:
+        if self.column.null:
             return Q()
         comparison = "lte" if self.descending != backwards else "gte"
         return Q(**{f"{self.name}__{comparison}": value})
 
+    def read(self, value: Any) -> Any:
+        """A value out of a cursor, as its column has it. Raises one of UNREADABLE for a forged one."""
+        if value is None and self.column.null:
+            return None
+        if not isinstance(value, str | int) or "\0" in str(value).encode().decode():
+            raise ValueError
+        typed = self.column.to_python(value)
+        return typed.astimezone(UTC) if isinstance(typed, datetime) else typed
+
+
+UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError, ValidationError)
+
 
 @dataclass(frozen=True)
 class Slice:
-    """The page that is asked for. Raises GraphQLError with INVALID_PAGINATION or BAD_REQUEST."""
+    """The page that is asked for. `after` and `before`: the values of the rows it lies between."""
 
     keys: tuple[Key, ...]
     size: int
@@ -110,7 +127,7 @@ class Slice:
         kept = rows[: self.size]
         if self.backwards:
             kept.reverse()
-        edges = [Edge(row, self.cursor(row)) for row in kept]
+        edges = [Edge(row, encoded([getattr(row, key.name) for key in self.keys])) for row in kept]
         return Connection(
             edges,
             PageInfo(
@@ -122,20 +139,6 @@ class Slice:
             total,
         )
 
-    def cursor(self, row: Any) -> str:
-        if len(self.keys) == 1:
-            return base64.urlsafe_b64encode(row.pk.bytes).decode().rstrip("=")
-        values = [getattr(row, key.name) for key in self.keys]
-        text = json.dumps(values, cls=_Exact, separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-class _Exact(DjangoJSONEncoder):
-    """Django's encoder cuts times to milliseconds; a cursor must find its very row."""
-
-    def default(self, value: Any) -> Any:
-        return value.isoformat() if hasattr(value, "isoformat") else super().default(value)
-
 
 def beyond(keys: Sequence[Key], values: Sequence[Any], *, backwards: bool) -> Q:
     """Lexicographic: behind in the first key, or equal in it and behind in the next, and so on."""
@@ -146,54 +149,30 @@ def beyond(keys: Sequence[Key], values: Sequence[Any], *, backwards: bool) -> Q:
     return wanted & keys[0].not_before(values[0], backwards)
 
 
-def asked(
-    node: NodeType,
-    first: int | None,
-    last: int | None,
-    after: str | None,
-    before: str | None,
-    order_by: Sequence[Any] | None,
-) -> Slice:
-    """Raises GraphQLError for what cannot be meant."""
-    if first is not None and last is not None:
-        raise pagination_error("Send first or last, not both.")
-    size = first if first is not None else last if last is not None else MOST
-    if not 0 <= size <= MOST:
-        raise pagination_error(f"first and last go from 0 to {MOST}; page on with after and before.")
-    keys = [
-        Key(
-            column.attname,
-            one.direction.value == "DESC",
-            column.null,
-        )
-        for one in order_by or ()
-        for column in [node.model._meta.get_field(one.field.value)]
-    ]
-    keys.append(Key("id", bool(keys) and keys[-1].descending))
-    ordered = tuple(keys)
-    return Slice(
-        ordered,
-        size,
-        backwards=last is not None,
-        after=None if after is None else _decoded(node, ordered, after),
-        before=None if before is None else _decoded(node, ordered, before),
-    )
+class _Exact(DjangoJSONEncoder):
+    """Django's encoder cuts times to milliseconds; a cursor must find its very row."""
+
+    def default(self, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime) else super().default(value)
 
 
-def _decoded(node: NodeType, keys: tuple[Key, ...], cursor: str) -> list[Any]:
-    """The values a cursor holds, each as its column reads it. Raises GraphQLError for a forged one."""
+def encoded(values: Sequence[Any]) -> str:
+    """A cursor: the bytes of the id where that is all, else JSON; in URL-safe base64 without padding."""
+    if len(values) == 1:
+        raw: bytes = values[0].bytes
+    else:
+        raw = json.dumps(values, cls=_Exact, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decoded(keys: Sequence[Key], cursor: str) -> list[Any]:
+    """The values a cursor holds. Raises GraphQLError for one that is not of this order."""
     try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        if len(keys) == 1 and len(raw) == 16:
-            return [_id_column(node).to_python(raw.hex())]
-        values = json.loads(raw)
-        if not isinstance(values, list) or len(values) != len(keys):
-            raise ValueError
-        return [
-            None if value is None and key.nullable else _typed(node, key, value)
-            for key, value in zip(keys, values, strict=True)
-        ]
-    except (ValueError, TypeError, binascii.Error, ValidationError, RecursionError):
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), "-_", validate=True)
+        if len(keys) == 1:
+            return [UUID(bytes=raw)]
+        return [key.read(value) for key, value in zip(keys, json.loads(raw), strict=True)]
+    except UNREADABLE:
         raise GraphQLError(
             "This cursor is not one of this connection's. Take cursors from pageInfo or edges, "
             "and keep orderBy while paging.",
@@ -201,18 +180,40 @@ def _decoded(node: NodeType, keys: tuple[Key, ...], cursor: str) -> list[Any]:
         ) from None
 
 
-def _typed(node: NodeType, key: Key, value: Any) -> Any:
-    column = next(one for one in node.model._meta.concrete_fields if one.attname == key.name)
-    if not isinstance(value, str | int | bool):
-        raise TypeError
-    typed = column.to_python(value)
-    if typed is None or (hasattr(typed, "tzinfo") and typed.tzinfo is None):
-        raise ValueError
-    return typed
+def asked(
+    node: NodeType,
+    *,
+    first: int | None,
+    last: int | None,
+    after: str | None,
+    before: str | None,
+    order_by: Sequence[Any] | None,
+) -> Slice:
+    """Raises GraphQLError with INVALID_PAGINATION, or BAD_REQUEST for a cursor."""
+    if first is not None and last is not None:
+        raise pagination_error("Send first or last, not both.")
+    size = first if first is not None else last if last is not None else MOST
+    if not 0 <= size <= MOST:
+        raise pagination_error(f"first and last go from 0 to {MOST}; page on with after and before.")
+    keys = _keys(node, order_by or ())
+    return Slice(
+        keys,
+        size,
+        backwards=last is not None,
+        after=None if after is None else decoded(keys, after),
+        before=None if before is None else decoded(keys, before),
+    )
 
 
-def _id_column(node: NodeType) -> models.Field[Any, Any]:
-    return node.model._meta.pk
+def _keys(node: NodeType, order_by: Sequence[Any]) -> tuple[Key, ...]:
+    """The order, made total by the id. A column that is named again orders nothing more."""
+    keys: dict[str, Key] = {}
+    descending = False
+    for one in order_by:
+        descending = one.direction is OrderDirection.DESC
+        column: Any = node.model._meta.get_field(one.field.value)
+        keys.setdefault(column.name, Key(column, descending))
+    return (*keys.values(), Key(node.model._meta.pk, descending))
 
 
 # --- resolving ---------------------------------------------------------------------------------------
@@ -220,81 +221,90 @@ def _id_column(node: NodeType) -> models.Field[Any, Any]:
 
 def resolve(info: Info, node: NodeType, rows: models.QuerySet[Any], arguments: dict[str, Any]) -> Connection:
     """One page of a queryset: a SELECT for the rows, one for the count if it is asked for."""
-    raw = info._raw_info
-    principal = info.context.principal
-    rows = filtered(rows, arguments.pop("where", None), principal)
+    raw, principal = info._raw_info, info.context.principal
+    rows = filtered(rows, arguments.pop("where"), principal)
     wanted = asked(node, **arguments)
-    total = rows.count() if selection.below(raw, raw.field_nodes, "totalCount") else None
-    if not (wanted.size and _is_selected(raw)):
+    total = rows.count() if _is_selected(raw, "totalCount") else None
+    if not _needs_rows(raw, wanted):
         return wanted.page([], total)
     plan = _plan(raw, node, wanted)
-    found = list(
-        selection.narrow(wanted.within(rows), plan, principal).order_by(*wanted.ordering)[: wanted.size + 1]
-    )
-    answer = wanted.page(found, total)
+    found = selection.narrow(wanted.within(rows), plan, principal).order_by(*wanted.ordering)
+    answer = wanted.page(list(found[: wanted.size + 1]), total)
     selection.complete([edge.node for edge in answer.edges], plan, principal)
     return answer
 
 
-def _is_selected(raw: Any) -> bool:
-    return bool(
-        selection.below(raw, raw.field_nodes, "edges") or selection.below(raw, raw.field_nodes, "pageInfo")
-    )
+def _is_selected(raw: selection.Info, name: str) -> bool:
+    return bool(selection.below(raw, raw.field_nodes, name))
 
 
-def _plan(raw: Any, node: NodeType, wanted: Slice) -> selection.Plan:
+def _needs_rows(raw: selection.Info, wanted: Slice) -> bool:
+    """Whether a page of no rows has a next one takes a row, too."""
+    return _is_selected(raw, "pageInfo") or (wanted.size > 0 and _is_selected(raw, "edges"))
+
+
+def _plan(raw: selection.Info, node: NodeType, wanted: Slice) -> selection.Plan:
     plan = selection.plan(raw, node, selection.below(raw, raw.field_nodes, "edges", "node"))
     plan.columns.update(key.name for key in wanted.keys)
     return plan
 
 
-def nested(source: Many) -> Callable[[Any, Info, dict[str, Any]], Connection]:
+Resolver = Callable[[Any, Info, dict[str, Any]], Connection]
+"""(parent, info, arguments) -> a page."""
+
+
+def nested(source: Many) -> Resolver:
     """A connection below rows: resolved once for all rows of their page, in one SELECT and one COUNT."""
 
     def resolver(parent: Any, info: Info, arguments: dict[str, Any]) -> Connection:
-        page: selection.Page = parent.__dict__["_page"]
-        key = f"{source.name} {info._raw_info.path.key}"
-        if key not in page.nested:
-            page.nested[key] = _for_page(info, source, page.rows, arguments)
-        by_parent, empty = page.nested[key]
-        return by_parent.get(str(parent.pk), empty)
+        page: selection.Page = vars(parent)["_page"]
+        place = tuple(map(id, info._raw_info.field_nodes))  # in the document: aliases ask for different pages
+        if place not in page.nested:
+            page.nested[place] = _for_page(info, source, page.rows, arguments)
+        by_parent, empty = page.nested[place]
+        answer: Connection = by_parent.get(str(parent.pk), empty)
+        return answer
 
     return resolver
 
 
 def _for_page(
     info: Info, source: Many, parents: Sequence[Any], arguments: dict[str, Any]
-) -> tuple[dict[str, Connection], Connection]:
+) -> tuple[Mapping[str, Connection], Connection]:
+    """The connection of each parent by its id, and that of one without rows."""
     raw, principal, node = info._raw_info, info.context.principal, NODES[source.target]
-    children = filtered(source.children(parents, principal), arguments.pop("where", None), principal)
+    children = filtered(source.children(parents, principal), arguments.pop("where"), principal)
     wanted = asked(node, **arguments)
-    counts: dict[str, int] = {}
-    counted = bool(selection.below(raw, raw.field_nodes, "totalCount"))
-    if counted:
-        tallies = children.order_by().values("parent_key").annotate(n=Count("pk"))
-        counts = {str(one["parent_key"]): one["n"] for one in tallies}
-    rows: dict[str, list[Any]] = {}
     plan = _plan(raw, node, wanted)
-    if wanted.size and _is_selected(raw):
+    nothing = 0 if _is_selected(raw, "totalCount") else None
+    counts = {} if nothing is None else _counts(children)
+    rows: dict[str, list[Any]] = {}
+    if _needs_rows(raw, wanted):
         found = selection.narrow(wanted.within(children), plan, principal)
-        if len(parents) > 1:
-            number = Window(RowNumber(), partition_by=F("parent_key"), order_by=wanted.ordering)
-            found = found.annotate(row_number=number).filter(row_number__lte=wanted.size + 1)
-            found = found.order_by(*wanted.ordering)
-        else:
-            found = found.order_by(*wanted.ordering)[: wanted.size + 1]
-        for row in found:
+        for row in _first_of_each(found, wanted, is_one=len(parents) == 1):
             rows.setdefault(str(row.parent_key), []).append(row)
-    none = 0 if counted else None
-    answers = {key: wanted.page(rows.get(key, []), counts.get(key, none)) for key in {*rows, *counts}}
-    shown = [edge.node for one in answers.values() for edge in one.edges]
-    selection.complete(shown, plan, principal)
-    return answers, wanted.page([], none)
+    answers = {key: wanted.page(rows.get(key, []), counts.get(key, nothing)) for key in {*rows, *counts}}
+    selection.complete([edge.node for one in answers.values() for edge in one.edges], plan, principal)
+    return answers, wanted.page([], nothing)
+
+
+def _counts(children: models.QuerySet[Any]) -> dict[str, int]:
+    tallies = children.order_by().values("parent_key").annotate(n=Count("pk"))
+    return {str(one["parent_key"]): one["n"] for one in tallies}
+
+
+def _first_of_each(children: models.QuerySet[Any], wanted: Slice, *, is_one: bool) -> models.QuerySet[Any]:
+    """The first `size` + 1 rows of every parent; for a single one the database stops early."""
+    if is_one:
+        return children.order_by(*wanted.ordering)[: wanted.size + 1]
+    number = Window(RowNumber(), partition_by=F("parent_key"), order_by=wanted.ordering)
+    numbered: models.QuerySet[Any] = children.annotate(row_number=number)
+    return numbered.filter(row_number__lte=wanted.size + 1).order_by(*wanted.ordering)
 
 
 def field(
     target: type[models.Model],
-    resolver: Callable[[Any, Info, dict[str, Any]], Connection] | None = None,
+    resolver: Resolver | None = None,
     **options: Any,
 ) -> StrawberryField:
     """A connection field: of a root type when no resolver is given, else of whatever the resolver finds."""
@@ -326,7 +336,7 @@ def field(
 
     resolve_field.__module__ = registry.__name__
     resolve_field.__annotations__ = {
-        "root": strawberry.Parent[Any],
+        "root": strawberry.Parent,
         "info": Info,
         "after": "Cursor | None",
         "first": "int | None",
@@ -336,4 +346,4 @@ def field(
         "where": f"{name}WhereInput | None",
         "return": f"{name}Connection",
     }
-    return strawberry.field(resolver=resolve_field, **options)
+    return strawberry.field(resolver=resolve_field, **options)  # type: ignore[no-any-return]

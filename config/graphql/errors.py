@@ -7,11 +7,12 @@ logged once.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
-from graphql import GraphQLError
+from django.db import IntegrityError, InterfaceError, OperationalError
+from graphql import GraphQLError, TokenKind
 
 from config.graphql.naming import camel
 
@@ -64,21 +65,39 @@ def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """What the client reads of an error."""
     cause = error.original_error
     if cause is None or isinstance(cause, GraphQLError):
-        answer: dict[str, Any] = error.formatted
-        extensions = {**(getattr(cause, "extensions", None) or {}), **answer.get("extensions", {})}
-        answer["extensions"] = {"code": BAD_REQUEST, **extensions}
-        return answer
+        return _about_the_query(error, cause)
+    if error.path is None:
+        return _about_the_query(GraphQLError("A value in the query cannot be read.", error.nodes), None)
     code = code_of(cause)
-    answer = {"message": _message(cause, code), "path": error.path, "extensions": {"code": code}}
-    if error.locations:
-        answer["locations"] = [location.formatted for location in error.locations]
-    answer["extensions"] |= getattr(cause, "extensions", None) or {}
+    extensions = {"code": code, **(getattr(cause, "extensions", None) or {})}
     if isinstance(cause, ValidationError) and code != "TOKEN_REVOKED":
-        answer["extensions"]["fields"] = fields_of(cause)
+        extensions["fields"] = fields_of(cause)
     if code in (INTERNAL, UNAVAILABLE):
-        answer["extensions"]["requestID"] = request_id
+        extensions["requestID"] = request_id
         log.error("%s at %s, request %s", type(cause).__name__, error.path, request_id, exc_info=cause)
-    return answer
+    return {**error.formatted, "message": _message(cause, code), "extensions": extensions}
+
+
+def _about_the_query(error: GraphQLError, cause: GraphQLError | None) -> dict[str, Any]:
+    """What graphql-core says of a document and its values, and what we raised in its words."""
+    extensions = {"code": BAD_REQUEST, **((cause and cause.extensions) or {}), **(error.extensions or {})}
+    if extensions["code"] == "VALIDATION_ERROR":
+        extensions["fields"] = {_refused_key(error): [cause.message if cause else error.message]}
+    return {**error.formatted, "extensions": extensions}
+
+
+_IN_VARIABLE = re.compile(r"Variable '\$(\w+)' has invalid value(?: at \S*?(\w+)(?:\[\d+\])*)?: ")
+
+
+def _refused_key(error: GraphQLError) -> str:
+    """The key whose value a scalar refused, in a variable or in the document."""
+    if variable := _IN_VARIABLE.match(error.message):
+        return variable[2] or variable[1]
+    for literal in error.nodes or ():
+        colon = literal.loc and literal.loc.start_token.prev
+        if colon and colon.prev and colon.kind is TokenKind.COLON:
+            return str(colon.prev.value)
+    return "input"
 
 
 def fields_of(error: ValidationError) -> dict[str, list[str]]:
@@ -103,6 +122,6 @@ def _message(error: Exception, code: str) -> str:
         return "Somebody else changed this at the same time. Read it again and retry."
     if code == UNAVAILABLE:
         return "The database cannot be reached. Try again in a few seconds."
-    if code == INTERNAL or isinstance(error, DatabaseError):
+    if code == INTERNAL:
         return "Something went wrong on our side. Quote the request id when you report it."
     return str(error)

@@ -7,136 +7,138 @@ are part of the contract and refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
-import strawberry
 from django.core.exceptions import ValidationError
 from django.db import models
+from strawberry import UNSET
 
 from config.graphql import columns, registry
-from config.graphql.generate import NODES, _input, as_id
 from config.graphql.naming import camel
+from config.graphql.registry import NODES
+from config.graphql.scalars import as_id
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of an input. `about`: its column or relation. `empty`: makes what clearing leaves there."""
+
+    name: str
+    about: str
+    kind: str
+    is_required: bool = False
+    empty: Callable[[], Any] | None = None
 
 
 def create_input(
     model: type[models.Model],
     fields: Iterable[str],
     *,
+    related: Iterable[str] = (),
     refused: Iterable[str] = (),
-    related: Mapping[str, type[models.Model]] | None = None,
-) -> str:
-    """Define `Create<Model>Input`; returns its name.
+) -> None:
+    """Define `Create<Model>Input`.
 
-    `fields`: writable columns. `refused`: columns, or `name: annotation` pairs, that the server owns.
-    `related`: to-many relations, named in the singular (`organization` -> `organizationIDs`).
+    `fields`: columns. `related`: to-many relations, in the singular (`organization` -> `organizationIDs`).
+    `refused`: those of them, or of the keys made for them, that are part of the contract and no more.
     """
-    name = f"Create{NODES[model].name}Input"
-    entries: dict[str, tuple[str, str]] = {}
-    for column in (*fields, *refused):
-        field = _column(model, column)
-        optional = columns.is_optional(field) or isinstance(field, models.ForeignKey) or column in refused
-        entries[field.attname] = (
-            camel(field.attname),
-            columns.type_name(field) + (" | None" if optional else ""),
-        )
-    for relation in related or {}:
-        entries[f"{relation}_ids"] = (camel(f"{relation}_ids"), "list[ID] | None")
-    made = _input(name, entries)
-    made.refused = tuple(_column(model, column).attname for column in refused)
-    made.related = dict(related or {})
-    return name
+    node = NODES[model]
+    keys = [Key(field, field, _kind(model, field), not node.is_optional(field)) for field in fields]
+    keys += [Key(f"{relation}_ids", relation, "list[ID]") for relation in related]
+    _add_input(f"Create{node.name}Input", keys, set(refused))
 
 
 def update_input(
     model: type[models.Model],
     fields: Iterable[str],
     *,
+    related: Iterable[str] = (),
     refused: Iterable[str] = (),
-    related: Mapping[str, type[models.Model]] | None = None,
-) -> str:
-    """Define `Update<Model>Input`, as create_input, with the keys that clear, append, add and remove."""
-    name = f"Update{NODES[model].name}Input"
-    entries: dict[str, tuple[str, str]] = {}
-    blocked: list[str] = []
-    for column in (*fields, *refused):
-        field = _column(model, column)
-        kind = columns.type_name(field)
-        keys = {field.attname: f"{kind} | None"}
-        if columns.is_list(field):
-            keys[f"append_{column}"] = f"{kind} | None"
-        if columns.is_optional(field) or isinstance(field, models.ForeignKey):
-            keys[f"clear_{column.removesuffix('_id')}"] = "bool | None"
-        entries |= {key: (camel(key), annotation) for key, annotation in keys.items()}
-        if column in refused:
-            blocked += keys
-    for relation in related or {}:
-        entries[f"add_{relation}_ids"] = (camel(f"add_{relation}_ids"), "list[ID] | None")
-        entries[f"remove_{relation}_ids"] = (camel(f"remove_{relation}_ids"), "list[ID] | None")
-        entries[f"clear_{relation}s"] = (camel(f"clear_{relation}s"), "bool | None")
-    made = _input(name, entries)
-    made.refused = tuple(blocked)
-    made.related = dict(related or {})
-    return name
+) -> None:
+    """Define `Update<Model>Input`, as create_input(), with the keys that clear, append, add and remove."""
+    keys = [key for field in fields for key in _column_changes(model, field)]
+    keys += [key for relation in related for key in _relation_changes(relation)]
+    _add_input(f"Update{NODES[model].name}Input", keys, set(refused))
 
 
-def _column(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    for field in model._meta.concrete_fields:
-        if name in (field.name, field.attname):
-            return field
-    raise LookupError(f"{model.__name__} has no column {name}")
+def _column_changes(model: type[models.Model], field: str) -> Iterator[Key]:
+    kind = _kind(model, field)
+    is_list = kind.startswith("list")
+    yield Key(field, field, kind)
+    if is_list:
+        yield Key(f"append_{field}", field, kind)
+    if NODES[model].is_optional(field):
+        yield Key(f"clear_{field.removesuffix('_id')}", field, "bool", empty=list if is_list else NoneType)
+
+
+def _relation_changes(relation: str) -> Iterator[Key]:
+    yield Key(f"add_{relation}_ids", relation, "list[ID]")
+    yield Key(f"remove_{relation}_ids", relation, "list[ID]")
+    yield Key(f"clear_{relation}s", relation, "bool")
+
+
+def _kind(model: type[models.Model], field: str) -> str:
+    return next(columns.type_name(one) for one in NODES[model].columns if one.attname == field)
+
+
+def _add_input(name: str, keys: Sequence[Key], refused: set[str]) -> None:
+    made = registry.add_input(
+        name, {key.name: key.kind + ("" if key.is_required else " | None") for key in keys}
+    )
+    made.keys = {key.name: key for key in keys}
+    made.refused = {key.name for key in keys if refused & {key.name, key.about}}
+
+
+# --- what was sent -----------------------------------------------------------------------------------
 
 
 def sent(given: Any) -> dict[str, Any]:
-    """Attribute -> value of every key that was sent with a value. Raises ValidationError for refused ones.
-
-    Ids become UUIDs; enums become their values.
-    """
+    """Key -> value of all that was sent, ids as UUIDs. Raises ValidationError for what the server owns."""
     values = {
-        key: value
-        for key, value in vars(given).items()
-        if value is not None and value is not strawberry.UNSET
+        name: _plain(key, value)
+        for name, key in given.keys.items()
+        if (value := getattr(given, name)) is not None and value is not UNSET
     }
-    owned = [key for key in given.refused if key in values]
+    owned = sorted(given.refused & values.keys())
     if owned:
-        raise ValidationError({key: f"{camel(key)} is set by the server. Leave it out." for key in owned})
-    return {key: _plain(key, value) for key, value in values.items()}
+        raise ValidationError(
+            {name: f"{camel(name)} is the server's to set. Leave it out." for name in owned}
+        )
+    return values
 
 
 def changes(given: Any) -> dict[str, Any]:
     """What an update input asks for: `{column: value}`, with None or [] for what is to be cleared.
 
     Lists that are appended to and relations keep their own keys (`append_scopes`, `add_organization_ids`).
-    Raises ValidationError for refused keys, and for two keys that contradict each other.
+    Raises ValidationError as sent(), and for keys that contradict each other.
     """
-    values = sent(given)
-    answer = {key: value for key, value in values.items() if not key.startswith("clear_")}
-    for key in [key for key, value in values.items() if key.startswith("clear_") and value]:
-        column = key.removeprefix("clear_")
-        _refuse_both(answer, key, column, f"append_{column}", f"add_{column.removesuffix('s')}_ids")
-        answer[key if column.removesuffix("s") in given.related else column] = _empty(given, column)
-    for key in [key for key in answer if key.startswith("append_")]:
-        _refuse_both(answer, key, key.removeprefix("append_"))
-    return answer
+    values = {name: value for name, value in sent(given).items() if value or not name.startswith("clear_")}
+    keys = [given.keys[name] for name in values]
+    _refuse_contradictions(keys)
+    return {
+        **{key.name: values[key.name] for key in keys if key.empty is None},
+        **{key.about: key.empty() for key in keys if key.empty is not None},
+    }
 
 
-def _refuse_both(answer: Mapping[str, Any], key: str, *others: str) -> None:
-    for other in others:
-        if other in answer:
-            raise ValidationError({key: f"Send {camel(key)} or {camel(other)}, not both."})
+def _refuse_contradictions(keys: Iterable[Key]) -> None:
+    """One thing is changed in one way; only what is added and what is removed may go together."""
+    ways: dict[str, list[str]] = {}
+    for key in keys:
+        ways.setdefault(key.about, []).append(key.name)
+    for names in ways.values():
+        if len(names) > 1 and not all(name.startswith(("add_", "remove_")) for name in names):
+            message = f"Send one of {', '.join(map(camel, names))}, not several."
+            raise ValidationError(dict.fromkeys(names, message))
 
 
-def _empty(given: Any, column: str) -> Any:
-    return [] if f"append_{column}" in vars(given) else None
-
-
-def _plain(key: str, value: Any) -> Any:
-    if key.endswith("_ids"):
-        return [as_id(one) for one in value]
-    if key.endswith("_id"):
+def _plain(key: Key, value: Any) -> Any:
+    if key.kind == "ID":
         return as_id(value)
+    if key.kind == "list[ID]":
+        return [as_id(one) for one in value]
     return getattr(value, "value", value)
-
-
-def annotation(name: str) -> Any:
-    return vars(registry)[name]

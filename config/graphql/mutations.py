@@ -14,8 +14,10 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
 from config.graphql import inputs, registry, selection
-from config.graphql.generate import NODES, NodeType, _plain_type, as_id
 from config.graphql.naming import camel, snake
+from config.graphql.nodes import NodeType
+from config.graphql.registry import NODES
+from config.graphql.scalars import as_id
 
 Service = Callable[..., Any]
 
@@ -29,7 +31,7 @@ def create(model: type[models.Model], service: Service, **options: Any) -> Straw
         made = service(info.context.principal, inputs.sent(input))
         return payload(**_read_back(info, node, made))
 
-    return _field(resolver, {"input": f"Create{node.name}Input"}, payload, options)
+    return root_field(resolver, {"input": f"Create{node.name}Input"}, payload, options)
 
 
 def update(model: type[models.Model], service: Service, **options: Any) -> StrawberryField:
@@ -43,13 +45,13 @@ def update(model: type[models.Model], service: Service, **options: Any) -> Straw
         changed = service(principal, instance, inputs.changes(input))
         return payload(**_read_back(info, node, changed))
 
-    return _field(resolver, {"id": "ID", "input": f"Update{node.name}Input"}, payload, options)
+    return root_field(resolver, {"id": "ID", "input": f"Update{node.name}Input"}, payload, options)
 
 
 def delete(model: type[models.Model], service: Service, **options: Any) -> StrawberryField:
     """`delete<Model>(id)`: `service(principal, instance)`."""
     node = NODES[model]
-    payload = _plain_type(f"{node.name}DeletePayload", {"deleted_id": "ID"})
+    payload = registry.add_type(f"{node.name}DeletePayload", {"deleted_id": "ID"})
 
     def resolver(info: Info, id: str) -> Any:  # noqa: A002
         principal = info.context.principal
@@ -58,7 +60,7 @@ def delete(model: type[models.Model], service: Service, **options: Any) -> Straw
         service(principal, instance)
         return payload(deleted_id=str(deleted))
 
-    return _field(resolver, {"id": "ID"}, payload, options)
+    return root_field(resolver, {"id": "ID"}, payload, options)
 
 
 def single(model: type[models.Model], **options: Any) -> StrawberryField:
@@ -70,11 +72,11 @@ def single(model: type[models.Model], **options: Any) -> StrawberryField:
         rows = node.visible_to(principal).filter(pk=as_id(id))
         return selection.one(raw, node, raw.field_nodes, rows, principal)
 
-    return _field(resolver, {"id": "ID"}, vars(registry)[node.name], options)
+    return root_field(resolver, {"id": "ID"}, vars(registry)[node.name], options)
 
 
 def _payload(node: NodeType, verb: str) -> Any:
-    return _plain_type(f"{node.name}{verb}Payload", {snake(node.name): node.name})
+    return registry.add_type(f"{node.name}{verb}Payload", {snake(node.name): node.name})
 
 
 def _read_back(info: Info, node: NodeType, written: Any) -> dict[str, Any]:
@@ -89,7 +91,9 @@ def _read_back(info: Info, node: NodeType, written: Any) -> dict[str, Any]:
     return {snake(node.name): row}
 
 
-def _field(resolver: Any, arguments: dict[str, str], answer: Any, options: dict[str, Any]) -> StrawberryField:
+def root_field(
+    resolver: Any, arguments: dict[str, str], answer: Any, options: dict[str, Any]
+) -> StrawberryField:
     resolver.__module__ = registry.__name__
     resolver.__annotations__ = {"info": Info, **arguments, "return": answer.__name__}
-    return strawberry.field(resolver=resolver, **options)
+    return strawberry.field(resolver=resolver, **options)  # type: ignore[no-any-return]

@@ -3,14 +3,13 @@
 import re
 
 from strawberry.schema.name_converter import NameConverter
-from strawberry.types.enum import StrawberryEnumDefinition
-from strawberry.types.enum import EnumValue
+from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
 _INITIALISMS = {"id": "ID", "ids": "IDs", "api": "API", "ip": "IP", "sso": "SSO", "csv": "CSV"}
 
 
 def camel(name: str) -> str:
-    """`recent_ip_addresses` -> `recentIPAddresses`; an initialism in front stays small: `api_tokens` -> `apiTokens`."""
+    """`recent_ip_addresses` -> `recentIPAddresses`; an initialism in front stays small: `apiTokens`."""
     first, *rest = name.strip("_").split("_")
     return first + "".join(_INITIALISMS.get(word, word.capitalize()) for word in rest)
 

@@ -7,11 +7,11 @@ resolver once, when the schema has been built; a field with neither keeps the sc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import strawberry
 from django.core.exceptions import PermissionDenied
-from graphql import GraphQLField
+from graphql import GraphQLField, GraphQLObjectType
 from strawberry.schema_directive import Location
 
 from config.graphql import errors
@@ -58,7 +58,7 @@ def enforce(schema: strawberry.Schema, door: Door) -> strawberry.Schema:
         if root is None:
             continue
         definition = root.__strawberry_definition__  # type: ignore[attr-defined]
-        fields = schema._schema.type_map[definition.name].fields  # type: ignore[union-attr]
+        fields = cast(GraphQLObjectType, schema._schema.type_map[definition.name]).fields
         for declared in definition.fields:
             name = declared.graphql_name or camel(declared.python_name)
             _guard(fields[name], name, _scope_of(declared, name), door, is_mutation)

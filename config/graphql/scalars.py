@@ -1,7 +1,8 @@
 """The scalars of the contract."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NewType
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLError
@@ -12,18 +13,28 @@ Cursor = NewType("Cursor", str)
 Map = NewType("Map", dict)  # type: ignore[type-arg]
 SSOAuthorizationMap = NewType("SSOAuthorizationMap", dict)  # type: ignore[type-arg]
 
+NIL = UUID(int=0)
+"""Stands for a malformed id, which no row has."""
+
+
+def as_id(value: str) -> UUID:
+    """A malformed id is an id that no row has."""
+    try:
+        return UUID(value)
+    except ValueError:
+        return NIL
+
 
 def _serialize_time(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
-def _parse_time(value: Any) -> datetime:
-    """Raises GraphQLError for what is not RFC 3339 with an offset."""
+def parse_time(value: Any) -> datetime:
+    """In UTC. Raises GraphQLError for what is not RFC 3339 with an offset."""
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None and "T" in value.upper():
-            moment.timestamp()  # overflows for the first and last hours of the calendar
-            return moment
+            return moment.astimezone(UTC)  # overflows for the first and last hours of the calendar
     except (TypeError, ValueError, OverflowError):
         pass
     raise GraphQLError(
@@ -43,13 +54,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="Time",
         description="RFC 3339 with an offset",
         serialize=_serialize_time,
-        parse_value=_parse_time,
-    ),
-    datetime: strawberry.scalar(
-        name="Time",
-        description="RFC 3339 with an offset",
-        serialize=_serialize_time,
-        parse_value=_parse_time,
+        parse_value=parse_time,
     ),
     Cursor: strawberry.scalar(
         name="Cursor", description="An opaque position in a connection", serialize=str, parse_value=str
@@ -62,4 +67,3 @@ SCALARS: dict[object, ScalarDefinition] = {
         parse_value=_as_map,
     ),
 }
-del SCALARS[datetime]

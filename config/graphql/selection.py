@@ -1,8 +1,8 @@
 """From what a query selects to what is loaded: only its columns, only its relations, a page at a time.
 
-`plan` reads the selection against the sources of a NodeType; `load` applies it to a queryset. No field
-brings a query of its own: foreign keys are joined or prefetched through `visible_to`, computed fields and
-nested connections are loaded for all rows of a page together.
+`plan` reads the selection against the sources of a NodeType; `narrow` applies it to a queryset, `complete` to
+the rows that came. No field brings a query of its own: foreign keys are joined or prefetched through
+`visible_to`, computed fields and nested connections are loaded for all rows of a page together.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from django.db import models
 from django.db.models import Prefetch
 from graphql import FieldNode, FragmentSpreadNode, GraphQLResolveInfo, InlineFragmentNode, SelectionSetNode
 
-from config.graphql.generate import Column, Computed, NodeType, One
-from config.graphql.naming import camel
+from config.graphql.nodes import Column, Computed, NodeType, One
 from config.graphql.registry import NODES
+
+Info = GraphQLResolveInfo[Any]
 
 
 @dataclass
@@ -35,27 +36,29 @@ class Page:
     """Rows that were loaded together, so that what hangs on them can be too."""
 
     rows: Sequence[Any]
-    nested: dict[str, Any] = field(default_factory=dict)
+    nested: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
 
-def fields(info: GraphQLResolveInfo, nodes: Iterable[FieldNode]) -> Iterator[FieldNode]:
-    """The fields selected below these field nodes, fragments unfolded."""
+def fields(info: Info, nodes: Iterable[FieldNode]) -> Iterator[FieldNode]:
+    """The fields selected below these field nodes, each fragment unfolded once."""
+    unfolded: set[str] = set()
     for node in nodes:
         if node.selection_set is not None:
-            yield from _unfolded(info, node.selection_set)
+            yield from _unfold(info, node.selection_set, unfolded)
 
 
-def _unfolded(info: GraphQLResolveInfo, selections: SelectionSetNode) -> Iterator[FieldNode]:
+def _unfold(info: Info, selections: SelectionSetNode, unfolded: set[str]) -> Iterator[FieldNode]:
     for selection in selections.selections:
         if isinstance(selection, FieldNode):
             yield selection
         elif isinstance(selection, InlineFragmentNode):
-            yield from _unfolded(info, selection.selection_set)
-        elif isinstance(selection, FragmentSpreadNode):
-            yield from _unfolded(info, info.fragments[selection.name.value].selection_set)
+            yield from _unfold(info, selection.selection_set, unfolded)
+        elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in unfolded:
+            unfolded.add(selection.name.value)
+            yield from _unfold(info, info.fragments[selection.name.value].selection_set, unfolded)
 
 
-def below(info: GraphQLResolveInfo, nodes: Iterable[FieldNode], *path: str) -> list[FieldNode]:
+def below(info: Info, nodes: Iterable[FieldNode], *path: str) -> list[FieldNode]:
     """The field nodes at a path of names below these."""
     found = list(nodes)
     for name in path:
@@ -63,12 +66,11 @@ def below(info: GraphQLResolveInfo, nodes: Iterable[FieldNode], *path: str) -> l
     return found
 
 
-def plan(info: GraphQLResolveInfo, node: NodeType, nodes: Iterable[FieldNode]) -> Plan:
+def plan(info: Info, node: NodeType, nodes: Iterable[FieldNode]) -> Plan:
     """What the selection below these field nodes needs of a model."""
     wanted = Plan(node)
-    wire = _by_wire_name(node)
     for selected in fields(info, nodes):
-        source = wire.get(selected.name.value)
+        source = node.by_wire_name.get(selected.name.value)
         if isinstance(source, Column):
             wanted.columns.add(source.name)
         elif isinstance(source, Computed):
@@ -76,10 +78,9 @@ def plan(info: GraphQLResolveInfo, node: NodeType, nodes: Iterable[FieldNode]) -
             if source not in wanted.computed:
                 wanted.computed.append(source)
         elif isinstance(source, One):
-            wanted.columns.add(node.model._meta.get_field(source.name).attname)  # type: ignore[union-attr]
-            below_it = plan(info, NODES[source.target], [selected])
-            known = wanted.ones.setdefault(source.name, (source, below_it))[1]
-            _merge(known, below_it)
+            wanted.columns.add(f"{source.name}_id")
+            deeper = plan(info, NODES[source.target], [selected])
+            _merge(wanted.ones.setdefault(source.name, (source, deeper))[1], deeper)
     return wanted
 
 
@@ -90,49 +91,37 @@ def _merge(into: Plan, more: Plan) -> None:
         _merge(into.ones.setdefault(name, (source, deeper))[1], deeper)
 
 
-def _by_wire_name(node: NodeType) -> dict[str, Any]:
-    names: dict[str, Any] | None = node.__dict__.get("_wire_names")
-    if names is None:
-        names = node.__dict__["_wire_names"] = {camel(name): source for name, source in node.sources.items()}
-    return names
-
-
 def narrow(rows: models.QuerySet[Any], wanted: Plan, principal: Any) -> models.QuerySet[Any]:
     """The queryset, loading just what the plan names."""
-    only = set(wanted.columns)
-    joined = [name for name, (source, _) in wanted.ones.items() if source.joined]
-    prefetched = []
+    only, joined, prefetched = set(wanted.columns), [], []
     for name, (source, deeper) in wanted.ones.items():
         if source.joined and not deeper.ones:
+            joined.append(name)
             only.update(f"{name}__{column}" for column in deeper.columns)
         else:
-            joined = [one for one in joined if one != name]
             visible = narrow(deeper.node.visible_to(principal), deeper, principal)
             prefetched.append(Prefetch(name, queryset=visible))
-    return (
-        rows.select_related(*joined).only(*only).prefetch_related(*prefetched)
-        if joined
-        else (rows.only(*only).prefetch_related(*prefetched))
-    )
+    rows = rows.only(*only).prefetch_related(*prefetched)
+    return rows.select_related(*joined) if joined else rows
 
 
-def complete(rows: Sequence[Any], wanted: Plan, principal: Any) -> Page:
+def complete(rows: Sequence[Any], wanted: Plan, principal: Any) -> None:
     """Computed fields of a page's rows and of what they point at; each row knows its page."""
     page = Page(rows)
     for row in rows:
-        row.__dict__["_page"] = page
+        vars(row)["_page"] = page
     if rows:
         for source in wanted.computed:
             if source.load is not None:
                 source.load(rows, principal)
         for name, (_, deeper) in wanted.ones.items():
-            targets = {row.__dict__["_state"].fields_cache.get(name) for row in rows} - {None}
-            complete(list(targets), deeper, principal)
-    return page
+            # a joined target is an instance of its own for every row, though the same record
+            targets = [row._state.fields_cache.get(name) for row in rows]
+            complete([target for target in targets if target is not None], deeper, principal)
 
 
 def one(
-    info: GraphQLResolveInfo,
+    info: Info,
     node: NodeType,
     nodes: Iterable[FieldNode],
     rows: models.QuerySet[Any],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -28,8 +29,13 @@ from graphql import (
 from config.graphql import errors, limits
 
 GRAPHQL_JSON = "application/graphql-response+json"
-DOCUMENTS_KEPT = 1_000
-LONGEST_KEPT = 20_000
+FORM = "application/x-www-form-urlencoded"
+DOCUMENTS_KEPT = 500
+LONGEST_KEPT = 4_000
+"""Characters. A parsed document takes up to 200 times as many bytes."""
+
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u(?:0000|\{0+\})")
+"""As JSON and GraphQL escape it. PostgreSQL cannot store it."""
 
 
 @dataclass(slots=True)
@@ -50,20 +56,25 @@ class BadRequest(Exception):
 
 
 class Document(NamedTuple):
-    """A parsed text, and what is wrong with it; the operations by name."""
+    """A parsed text, or what is wrong with it; the names of its operations."""
 
     ast: DocumentNode | None
     errors: list[GraphQLError]
-    operations: dict[str, OperationDefinitionNode]
+    operations: frozenset[str] = frozenset()
 
 
-@dataclass
+@dataclass(eq=False)  # hashable: a view is looked up by itself when an address is reversed
 class GraphQLView:
-    """The endpoint. `unauthenticated` answers whoever has no credential; `refuse` makes a refusal's body."""
+    """The endpoint.
+
+    `unauthenticated` answers whoever has no credential, `refuse` makes a refusal's body out of status, code
+    and message. `secret` finds what belongs in a header alone.
+    """
 
     schema: GraphQLSchema
     unauthenticated: Callable[[], HttpResponse]
     refuse: Callable[[int, str, str], HttpResponse]
+    secret: re.Pattern[str] | None = None
     csrf_exempt: bool = field(default=True, init=False)  # checked here, for sessions alone
 
     def __post_init__(self) -> None:
@@ -73,8 +84,7 @@ class GraphQLView:
         try:
             return self._answer(request)
         except BadRequest as fault:
-            code = "BAD_REQUEST"
-            response = self.refuse(fault.status, code, str(fault))
+            response = self.refuse(fault.status, errors.BAD_REQUEST, str(fault))
             if fault.status == 405:
                 response["Allow"] = "POST"
             return response
@@ -85,100 +95,99 @@ class GraphQLView:
         principal = request.principal  # type: ignore[attr-defined]
         if not principal.is_authenticated:
             return self.unauthenticated()
-        if principal.token is None and (fault := _csrf_fault(request)):
-            return self.refuse(403, "BAD_REQUEST", fault)
-        body = _body(request, has_bearer=principal.token is not None)
-        text, variables, operation = _parameters(body)
+        has_bearer = principal.token is not None
+        if not has_bearer:
+            _require_own_page(request)
+        text, variables, operation = _parameters(self._body(request, has_bearer))
         document = self._kept(text) if len(text) <= LONGEST_KEPT else self._document(text)
         request_id = getattr(request, "request_id", "")
         if document.errors:
             return _response(request, {"errors": _formatted(document.errors, request_id)}, 400)
         _require_operation(document, operation)
-        context = Context(principal, getattr(request, "uses", []), request_id)
         result = execute_sync(
             self.schema,
             document.ast,  # type: ignore[arg-type]
-            context_value=context,
+            context_value=Context(principal, getattr(request, "uses", []), request_id),
             variable_values=variables,
             operation_name=operation,
         )
-        if result.data is None and result.errors and result.errors[0].path is None:
-            return _response(request, {"errors": _formatted(result.errors, request_id)}, 400)
-        answer: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            answer["errors"] = _formatted(result.errors, request_id)
-        return _response(request, answer, 200)
+        found = _formatted(result.errors or [], request_id)
+        if found and result.data is None and "path" not in found[0]:
+            return _response(request, {"errors": found}, 400)
+        return _response(request, {"data": result.data} | ({"errors": found} if found else {}), 200)
+
+    def _body(self, request: HttpRequest, has_bearer: bool) -> dict[str, Any]:
+        """The JSON object that was sent. Raises BadRequest."""
+        # curl -d without a header, as the seeds write it, says it sends a form
+        if request.content_type != "application/json" and not (
+            has_bearer and request.content_type in ("", FORM)
+        ):
+            raise BadRequest("Send Content-Type: application/json.", 415)
+        most = settings.GRAPHQL_BODY_BYTES
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        if not declared.isdecimal() or int(declared) > most or len(request.body) > most:
+            raise BadRequest(f"The body is longer than {most} bytes. Split it.", 413)
+        text, body = _json(request.body)
+        if self.secret is not None and self.secret.search(text):
+            raise BadRequest("There is a token in the body. Send it in the header alone, and revoke it.")
+        if not isinstance(body, dict):
+            raise BadRequest('The body must be a JSON object: {"query": "...", "variables": {...}}.')
+        return body
 
     def _document(self, text: str) -> Document:
         """Raises nothing: what is wrong is part of the answer, and kept like it."""
+        if NUL.search(text):
+            return Document(None, [GraphQLError("The query holds a NUL character. Take it out.")])
         try:
-            ast = parse(text, max_tokens=limits.MOST_TOKENS, no_location=False)
-        except GraphQLError as fault:
-            return Document(None, [fault], {})
-        except RecursionError:
-            return Document(None, [GraphQLError("The query is nested too deeply. Split it.")], {})
-        operations = {
-            one.name.value if one.name else "": one
-            for one in ast.definitions
-            if isinstance(one, OperationDefinitionNode)
-        }
-        try:
+            ast = parse(text, max_tokens=limits.MOST_TOKENS)
             faults = limits.check(ast) or validate(self.schema, ast, max_errors=20)
+        except GraphQLError as fault:
+            return Document(None, [fault.with_traceback(None)])
         except RecursionError:
-            faults = [GraphQLError("The query is nested too deeply. Split it.")]
-        return Document(ast, faults, operations)
+            return Document(None, [GraphQLError("The query is nested too deeply. Split it.")])
+        operations = (one for one in ast.definitions if isinstance(one, OperationDefinitionNode))
+        return Document(ast, faults, frozenset(one.name.value if one.name else "" for one in operations))
 
 
-def _csrf_fault(request: HttpRequest) -> str | None:
-    """A session's requests must come from our own pages; a bearer header proves as much by itself."""
+class _Csrf(CsrfViewMiddleware):
+    """Django's check, which answers None or why it refuses."""
 
-    class Check(CsrfViewMiddleware):
-        def _reject(self, request: HttpRequest, reason: str) -> str:  # type: ignore[override]
-            return f"{reason} Send the X-CSRFToken header with a session, or use a bearer token."
+    def _reject(self, request: HttpRequest, reason: str) -> str:  # type: ignore[override]
+        return reason
 
-    check = Check(lambda _: HttpResponse())
+
+def _require_own_page(request: HttpRequest) -> None:
+    """Of a session; a bearer header proves by itself that no foreign page sent it. Raises BadRequest."""
+    check = _Csrf(_unexempted)
     check.process_request(request)
-    return check.process_view(request, _unexempted, (), {})  # type: ignore[return-value, arg-type]
+    if reason := check.process_view(request, _unexempted, (), {}):
+        raise BadRequest(f"{reason} Send the X-CSRFToken header with a session, or use a bearer token.", 403)
 
 
-def _unexempted() -> None:
-    """Stands for a view that is not exempt."""
+def _unexempted(request: HttpRequest) -> HttpResponse:
+    """Stands for a view that is not exempt; never called."""
+    raise NotImplementedError
 
 
-def _body(request: HttpRequest, has_bearer: bool) -> dict[str, Any]:
-    """The JSON object that was sent. Raises BadRequest."""
-    kind = request.content_type
-    # curl -d without a header, as the seeds write it, says it sends a form
-    if kind != "application/json" and not (has_bearer and kind in ("", "application/x-www-form-urlencoded")):
-        raise BadRequest("Send Content-Type: application/json.", 415)
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.GRAPHQL_BODY_BYTES:
-        raise BadRequest(f"The body is longer than {settings.GRAPHQL_BODY_BYTES} bytes. Split it.", 413)
-    raw = request.body
-    if len(raw) > settings.GRAPHQL_BODY_BYTES:
-        raise BadRequest(f"The body is longer than {settings.GRAPHQL_BODY_BYTES} bytes. Split it.", 413)
+def _json(raw: bytes) -> tuple[str, Any]:
+    """JSON with its escapes undone, and what it says. Raises BadRequest."""
     try:
-        body = json.loads(raw.decode(), parse_constant=_refuse_constant)
-        if b"\\u" in raw:
-            _require_text(body)
+        text = raw.decode()
+        body = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            if NUL.search(text):
+                raise BadRequest("The body holds a NUL character. Take it out.")
+            text = json.dumps(body, ensure_ascii=False)
+            text.encode()  # escapes can smuggle in half a character
     except UnicodeError:
         raise BadRequest("The body is not valid UTF-8.") from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
-    if not isinstance(body, dict):
-        raise BadRequest('The body must be a JSON object: {"query": "...", "variables": {...}}.')
-    return body
+    return text, body
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)  # NaN and Infinity are no JSON
-
-
-def _require_text(body: Any) -> None:
-    """Escapes can smuggle in what UTF-8 cannot: lone surrogates. And NUL, which PostgreSQL cannot store."""
-    text = json.dumps(body, ensure_ascii=False)
-    text.encode()
-    if "\\u0000" in text:
-        raise ValueError("NUL")
 
 
 def _parameters(body: dict[str, Any]) -> tuple[str, dict[str, Any] | None, str | None]:
@@ -192,7 +201,8 @@ def _parameters(body: dict[str, Any]) -> tuple[str, dict[str, Any] | None, str |
     operation = body.get("operationName")
     if operation is not None and not isinstance(operation, str):
         raise BadRequest('"operationName" must be a string or null.')
-    if not isinstance(body.get("extensions") or {}, dict):
+    extensions = body.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
         raise BadRequest('"extensions" must be an object or null.')
     return text, variables, operation or None
 

@@ -38,7 +38,7 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     message = "The CSRF token is missing or wrong. Load the page again. A bearer token needs none."
-    return _told(request, 403, "CSRF_FAILED", message)
+    return _told(request, 403, "BAD_REQUEST", message)
 
 
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from uuid_utils.compat import uuid7
 
 from tokens import spool
@@ -168,7 +168,7 @@ def _cut(use: Use, address: str) -> tuple[str, str, str, str]:
 
 
 def flush() -> int:
-    """Write what has gathered. Returns the number of rollup rows; raises DatabaseError and keeps them all."""
+    """Write what has gathered. Returns the number of rollup rows; raises django.db.Error and keeps them all."""
     global _gathered
     with _flushing:
         with _lock:
@@ -184,7 +184,7 @@ def flush() -> int:
                 _write_uses(taken.uses)
                 for (model, token_id), (digest, pepper_id) in taken.redigests.items():
                     model.objects.filter(pk=token_id).update(digest=digest, pepper_id=pepper_id)
-        except DatabaseError:
+        except Error:
             with _lock:
                 _gathered.take_back(taken)
             raise
@@ -202,7 +202,7 @@ def spill() -> Path | None:
 def take_in(spilled: spool.Spilled) -> bool:
     """Write a spilled file, once however often this is called, and delete it. Whether this call wrote it.
 
-    Raises spool.Unreadable or DatabaseError, and leaves the file where it is.
+    Raises spool.Unreadable or django.db.Error, and leaves the file where it is.
     """
     gathered = spooled(spilled)
     with transaction.atomic():
@@ -254,6 +254,8 @@ def _write_rollup(rollup: Mapping[Key, Tally]) -> None:
             f"INSERT INTO {table} ({', '.join(columns)}) VALUES %s "  # noqa: S608 (names of our own)
             f"ON CONFLICT ({', '.join(Key._fields)}) DO UPDATE SET "
             f"count = {table}.count + excluded.count, "
+            f"first_seen_at = CASE WHEN {table}.first_seen_at > excluded.first_seen_at "
+            f"THEN excluded.first_seen_at ELSE {table}.first_seen_at END, "
             f"last_seen_at = CASE WHEN {table}.last_seen_at < excluded.last_seen_at "
             f"THEN excluded.last_seen_at ELSE {table}.last_seen_at END",
             [TokenUsage._meta.get_field(column) for column in columns],
@@ -340,7 +342,7 @@ class _Flusher(threading.Thread):
             try:
                 if take_in(spool.read(path)):
                     log.info("usage taken in from %s", path.name)
-            except (DatabaseError, spool.Unreadable) as error:
+            except (Error, spool.Unreadable) as error:
                 log.warning("usage in %s not taken in: %s", path.name, type(error).__name__)
         connection.close()
 
@@ -362,7 +364,7 @@ class _Flusher(threading.Thread):
             self.begun += 1
         try:
             flush()
-        except DatabaseError as error:
+        except Error as error:
             log.warning("usage not written, will try again: %s", type(error).__name__)
         finally:
             connection.close()

@@ -61,4 +61,6 @@ def client_address(peer: str, forwarded_for: str, trusted_proxies: int) -> str:
         address = ipaddress.ip_address(candidate)
     except ValueError:
         return peer
-    return peer if "%" in candidate else str(address)  # what follows % may be any text, of any length
+    if "%" in candidate:  # what follows may be any text, of any length
+        return peer
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -168,7 +168,7 @@ def _cut(use: Use, address: str) -> tuple[str, str, str, str]:
 
 
 def flush() -> int:
-    """Write what has gathered. Returns the number of rollup rows; raises django.db.Error and keeps them all."""
+    """Write what has gathered. Returns the number of rollup rows. Raises django.db.Error, and keeps all."""
     global _gathered
     with _flushing:
         with _lock:

@@ -1,5 +1,6 @@
 """The one way an event comes to be."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,19 @@ from audit.models import Event
 from organizations.access import Principal
 
 
-def record(
+def record(principal: Principal, action: Action, target: models.Model | None = None, **about: Any) -> Event:
+    """Write an event, in the caller's transaction: it is there if and only if the change is. As draft()."""
+    event = draft(principal, action, target, **about)
+    event.save(force_insert=True)
+    return event
+
+
+def record_many(events: Sequence[Event]) -> None:
+    """Write drafted events in one statement, in the caller's transaction."""
+    Event.objects.bulk_create(events)
+
+
+def draft(
     principal: Principal,
     action: Action,
     target: models.Model | None = None,
@@ -20,10 +33,10 @@ def record(
     subject_id: UUID | None = None,
     changes: dict[str, Any] | None = None,
 ) -> Event:
-    """Write an event, in the caller's transaction: it is there if and only if the change is."""
+    """An event that is still to be written: who, on what, from where, and what changed."""
     facts = context.current()
     token = principal.token
-    return Event.objects.create(
+    return Event(
         action=action,
         organization_id=organization_id,
         subject_id=subject_id,

@@ -9,6 +9,7 @@ import accounts.schema
 import audit.schema
 import organizations.schema
 import tokens.schema
+from config.graphql import refetch
 from config.graphql.generate import plain
 from config.graphql.naming import Names
 from config.graphql.policy import enforce
@@ -19,7 +20,9 @@ from tokens.usage import Use
 
 
 @strawberry.type
-class Query(tokens.schema.Query, audit.schema.Query, accounts.schema.Query, organizations.schema.Query):
+class Query(
+    refetch.Query, tokens.schema.Query, audit.schema.Query, accounts.schema.Query, organizations.schema.Query
+):
     pass
 
 

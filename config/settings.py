@@ -120,6 +120,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 GRAPHQL_BODY_BYTES = 262_144
+GRAPHQL_UPLOAD_BYTES = 2_097_152
 
 # --- pages and static files ------------------------------------------------------------------------
 TEMPLATES = [

@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 from strawberry.types.info import Info
 
-from config.graphql import connection
+from config.graphql import bulk, connection
 from config.graphql.mutations import create, delete, single, update
 from config.graphql.policy import authenticated, scoped
 from organizations.access import Principal
@@ -18,6 +18,14 @@ READ, MANAGE = scoped("read:tokens"), scoped(services.MANAGE)
 def create_api_token(principal: Principal, given: dict[str, Any]) -> models.APIToken:
     organization_id = principal.organization(given.pop("owner_id", None))
     return services.create_api_token(principal, organization_id=organization_id, **_born_active(given))
+
+
+def create_api_tokens(principal: Principal, rows: bulk.Rows) -> list[models.APIToken]:
+    def drafted(given: dict[str, Any]) -> models.APIToken:
+        organization_id = principal.organization(given.pop("owner_id", None))
+        return services.draft_api_token(principal, organization_id=organization_id, **_born_active(given))
+
+    return services.issue(principal, list(bulk.each_valid(rows, drafted).values()))
 
 
 def create_personal_access_token(principal: Principal, given: dict[str, Any]) -> models.PersonalAccessToken:
@@ -52,6 +60,13 @@ class Mutation:
     create_api_token = create(models.APIToken, create_api_token, directives=MANAGE)
     update_api_token = update(models.APIToken, services.update_token, directives=MANAGE)
     delete_api_token = delete(models.APIToken, services.delete_token, directives=MANAGE)
+    create_bulk_api_token = bulk.create(models.APIToken, create_api_tokens, directives=MANAGE)
+    create_bulk_csv_api_token = bulk.create_from_csv(models.APIToken, create_api_tokens, directives=MANAGE)
+    update_bulk_api_token = bulk.update(models.APIToken, services.update_token, directives=MANAGE)
+    update_bulk_csv_api_token = bulk.update_from_csv(
+        models.APIToken, services.update_token, directives=MANAGE
+    )
+    delete_bulk_api_token = bulk.delete(models.APIToken, services.delete_token, directives=MANAGE)
     create_personal_access_token = create(
         models.PersonalAccessToken, create_personal_access_token, directives=MANAGE
     )

@@ -72,6 +72,8 @@ def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
     extensions = {"code": code, **(getattr(cause, "extensions", None) or {})}
     if isinstance(cause, ValidationError) and code != "TOKEN_REVOKED":
         extensions["fields"] = fields_of(cause)
+    if rows := getattr(cause, "rows", None):
+        extensions["rows"] = [{"row": row, "fields": fields_of(fault)} for row, fault in rows.items()]
     if code in (INTERNAL, UNAVAILABLE):
         extensions["requestID"] = request_id
         log.error("%s at %s, request %s", type(cause).__name__, error.path, request_id, exc_info=cause)

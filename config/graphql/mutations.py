@@ -85,9 +85,7 @@ def _read_back(info: Info, node: NodeType, written: Any) -> dict[str, Any]:
     nodes = selection.below(raw, raw.field_nodes, camel(snake(node.name)))
     rows = node.visible_to(principal).filter(pk=written.pk)
     row = selection.one(raw, node, nodes, rows, principal)
-    for attribute in node.carried:
-        if attribute in vars(written):
-            vars(row)[attribute] = vars(written)[attribute]
+    node.carry(written, row)
     return {snake(node.name): row}
 
 

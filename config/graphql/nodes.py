@@ -84,6 +84,12 @@ class NodeType:
         """Whether a field can be null on the wire."""
         return self.annotations[name].endswith("| None")
 
+    def carry(self, written: Any, shown: Any) -> None:
+        """Let a mutation's answer show what only the instance that was written knows."""
+        for attribute in self.carried:
+            if attribute in vars(written):
+                vars(shown)[attribute] = vars(written)[attribute]
+
     def visible_to(self, principal: Any) -> models.QuerySet[Any]:
         rows: models.QuerySet[Any] = self.model._default_manager.visible_to(principal)  # type: ignore[attr-defined]
         return rows

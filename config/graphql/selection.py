@@ -132,3 +132,17 @@ def one(
     row = narrow(rows, wanted, principal).get()
     complete([row], wanted, principal)
     return row
+
+
+def many(
+    info: Info,
+    node: NodeType,
+    nodes: Iterable[FieldNode],
+    rows: models.QuerySet[Any],
+    principal: Any,
+) -> list[Any]:
+    """All rows of a queryset, with what the selection needs."""
+    wanted = plan(info, node, nodes)
+    found = list(narrow(rows, wanted, principal))
+    complete(found, wanted, principal)
+    return found

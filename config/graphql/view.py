@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CsrfViewMiddleware
 from graphql import (
     DocumentNode,
@@ -25,11 +26,13 @@ from graphql import (
     parse,
     validate,
 )
+from strawberry.file_uploads.utils import replace_placeholders_with_files
 
 from config.graphql import errors, limits
 
 GRAPHQL_JSON = "application/graphql-response+json"
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 DOCUMENTS_KEPT = 500
 LONGEST_KEPT = 4_000
 """Characters. A parsed document takes up to 200 times as many bytes."""
@@ -117,7 +120,9 @@ class GraphQLView:
         return _response(request, {"data": result.data} | ({"errors": found} if found else {}), 200)
 
     def _body(self, request: HttpRequest, has_bearer: bool) -> dict[str, Any]:
-        """The JSON object that was sent. Raises BadRequest."""
+        """The JSON object that was sent, files in their places. Raises BadRequest."""
+        if request.content_type == MULTIPART and has_bearer:
+            return self._multipart(request)
         # curl -d without a header, as the seeds write it, says it sends a form
         if request.content_type != "application/json" and not (
             has_bearer and request.content_type in ("", FORM)
@@ -127,12 +132,30 @@ class GraphQLView:
         declared = request.META.get("CONTENT_LENGTH") or "0"
         if not declared.isdecimal() or int(declared) > most or len(request.body) > most:
             raise BadRequest(f"The body is longer than {most} bytes. Split it.", 413)
-        text, body = _json(request.body)
+        return self._object(request.body)
+
+    def _object(self, raw: bytes) -> dict[str, Any]:
+        """A JSON object without a secret in it. Raises BadRequest."""
+        text, body = _json(raw)
         if self.secret is not None and self.secret.search(text):
             raise BadRequest("There is a token in the body. Send it in the header alone, and revoke it.")
         if not isinstance(body, dict):
             raise BadRequest('The body must be a JSON object: {"query": "...", "variables": {...}}.')
         return body
+
+    def _multipart(self, request: HttpRequest) -> dict[str, Any]:
+        """The GraphQL multipart convention: `operations`, `map`, and the files it names. Raises BadRequest."""
+        most = settings.GRAPHQL_UPLOAD_BYTES
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        if not declared.isdecimal() or int(declared) > most:
+            raise BadRequest(f"The upload is longer than {most} bytes. Split it.", 413)
+        try:
+            operations, places = (self._object(request.POST[part].encode()) for part in ("operations", "map"))
+            return replace_placeholders_with_files(operations, places, request.FILES)
+        except (MultiPartParserError, LookupError, TypeError, ValueError, AttributeError):
+            raise BadRequest(
+                'Send "operations" and "map" first, then each file under the name that "map" gives it.'
+            ) from None
 
     def _document(self, text: str) -> Document:
         """Raises nothing: what is wrong is part of the answer, and kept like it."""

@@ -603,11 +603,22 @@ def probes() -> dict[str, tuple[str, str]]:
     return found
 
 
+EMPTY = {"ID": f'"{uuid4()}"', "[ID!]": "[]", "Upload": '""'} | {
+    f"[{name}!]": "[]" for name in schema._schema.type_map if name.startswith("Create")
+}
+"""The least that can be sent for an argument of a type; `{}` for any other input."""
+
+
 def _call(name: str) -> str:
     by_name = schema._schema.query_type.fields | schema._schema.mutation_type.fields
     field = by_name[name]
-    given = {"id": f'id: "{uuid4()}"', "input": "input: {}"}
-    arguments = ", ".join(given[one] for one in field.args if one in given)
+    arguments = ", ".join(
+        f"{one}: {EMPTY[str(argument.type).rstrip('!')]}"
+        if str(argument.type).rstrip("!") in EMPTY
+        else f"{one}: {{}}"
+        for one, argument in field.args.items()
+        if one in ("id", "ids", "input")
+    )
     return f"{name}{f'({arguments})' if arguments else ''} {{ __typename }}"
 
 

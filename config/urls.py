@@ -7,9 +7,10 @@ from config import health, pages
 from config.graphql.view import GraphQLView
 from config.schema import schema
 from organizations import views as organizations
+from tokens import secret
 from tokens.authentication import refuse, unauthenticated
 
-graphql = GraphQLView(schema._schema, unauthenticated, refuse)
+graphql = GraphQLView(schema._schema, unauthenticated, refuse, secret.PATTERN)
 
 urlpatterns = [
     path("query", graphql, name="query"),

@@ -1,5 +1,6 @@
 """GraphQL names out of Python names: createAPIToken, ownerID, organizationIDs, recentIPAddresses."""
 
+import functools
 import re
 
 from strawberry.schema.name_converter import NameConverter
@@ -8,6 +9,7 @@ from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 _INITIALISMS = {"id": "ID", "ids": "IDs", "api": "API", "ip": "IP", "sso": "SSO", "csv": "CSV"}
 
 
+@functools.cache  # strawberry asks for the name of every key of every input object
 def camel(name: str) -> str:
     """`recent_ip_addresses` -> `recentIPAddresses`; an initialism in front stays small: `apiTokens`."""
     first, *rest = name.strip("_").split("_")

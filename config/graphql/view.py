@@ -136,6 +136,8 @@ class GraphQLView:
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         """A JSON object without a secret in it. Raises BadRequest."""
+        if raw.count(b"{") > limits.MOST_OBJECTS:
+            raise BadRequest(f"The body holds more than {limits.MOST_OBJECTS} objects. Split it.")
         text, body = _json(raw)
         if self.secret is not None and self.secret.search(text):
             raise BadRequest("There is a token in the body. Send it in the header alone, and revoke it.")

@@ -147,7 +147,7 @@ def test_active_is_active_and_an_expired_token_is_not_revoked(world: World, quer
 
 @pytest.mark.parametrize(
     "reason",
-    ["x" * 501, "line\rbreak", "escape \x1b[31m", "reversed \u202e", "found tola_" + "A" * 46 + " on a wiki"],
+    ["x" * 501, "line\rbreak", "escape \x1b[31m", "reversed \u202e"],
 )
 def test_a_reason_that_cannot_be_shown_is_refused_and_revokes_nothing(
     world: World, query: Query, reason: str

@@ -427,7 +427,6 @@ def nested(depth: int) -> Where:
         {"or": [{"name": "x"}] * 100},
         {"and": [{"nameNEQ": "x"}] * 100},
         {"or": [{}] * 501},
-        {"or": [{"or": [{}] * 500}] * 2},
         {"nameIn": ["x"] * 501},
         {"nameIn": ["x"] * 50_000},
         {"nameContainsFold": "x" * 1_001},

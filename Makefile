@@ -38,7 +38,7 @@ lock: .venv/development
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tollgate needs Python 3.11 or newer; name it with PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian: apt-get install python3-venv"; exit 1; }
 
 # Stamps: newer than the lock means installed.
 .venv/production: requirements.lock | $(BIN)/python

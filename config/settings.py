@@ -76,7 +76,13 @@ if _default["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     _default["OPTIONS"] = {
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=4), "timeout": 2},
+        "pool": {
+            "min_size": 1,
+            "max_size": env.int("DATABASE_POOL", default=4),
+            "timeout": 2,
+            # Or else the pool waits ever longer between attempts, and the service long outlives an outage.
+            "reconnect_timeout": 1,
+        },
         "connect_timeout": 2,
         # Prepared on the server, which then plans the authentication SELECT once per connection. A pooler in
         # transaction mode must know the protocol's prepared statements, or this must be false.

@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from config.server import Server as Parent
+from config.server import options
 from tests.serving.conftest import Database, Serve, Server
 
 
@@ -67,3 +69,15 @@ def test_a_signal_to_the_whole_group_ends_parent_and_workers(
     assert server.ended() == 0
     with pytest.raises(OSError, match="refused"):
         server.get("/livez")
+
+
+def test_a_second_signal_waits_for_nothing() -> None:
+    """It may arrive while the main thread, woken by the first, holds the lock of the event it waited for."""
+    told = Parent("config.wsgi:application", **options())
+    told.signal_handler_interrupt()
+    second = threading.Thread(target=told.signal_handler_interrupt, daemon=True)
+
+    with told.main_loop_interrupt._cond:
+        second.start()
+        second.join(5)
+        assert not second.is_alive()

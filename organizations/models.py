@@ -60,7 +60,8 @@ class Organization(Record):
     name = models.CharField(max_length=160, validators=[validate_single_line])
     display_name = models.CharField(max_length=160, validators=[validate_single_line])
     description = models.TextField(
-        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text]
+    )
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = OrganizationQuerySet.as_manager()
@@ -134,7 +135,8 @@ class Group(Record):
     name = models.CharField(max_length=160, validators=[validate_single_line])
     display_name = models.CharField(max_length=160, validators=[validate_single_line])
     description = models.TextField(
-        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text])
+        null=True, blank=True, validators=[MaxLengthValidator(2000), validate_plain_text]
+    )
     scopes = StringListField()
 
     objects = GroupQuerySet.as_manager()

@@ -1,11 +1,12 @@
 """The scalars of the contract."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NewType
 from uuid import UUID
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 Time = NewType("Time", datetime)
@@ -49,12 +50,25 @@ def _as_map(value: Any) -> Any:
     raise GraphQLError("Give a JSON object.", extensions={"code": "VALIDATION_ERROR"})
 
 
+def _in_document(parse_value: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The same for a literal, whose place in the document the error tells."""
+
+    def parse_literal(literal: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+        try:
+            return parse_value(value_from_ast_untyped(literal, variables))
+        except GraphQLError as fault:
+            raise GraphQLError(fault.message, literal, extensions=fault.extensions) from None
+
+    return parse_literal
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     Time: strawberry.scalar(
         name="Time",
         description="RFC 3339 with an offset",
         serialize=_serialize_time,
         parse_value=parse_time,
+        parse_literal=_in_document(parse_time),
     ),
     Cursor: strawberry.scalar(
         name="Cursor", description="An opaque position in a connection", serialize=str, parse_value=str

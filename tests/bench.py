@@ -40,7 +40,10 @@ from tests.factories import UserFactory, make_api_token, make_organization, make
 from tokens.models import APIToken
 
 ME = "{ me { id email } }"
-FIELDS = "id name description scopes isActive expiresAt lastUsedAt createdAt revokedReason revokedBy owner { id name }"
+FIELDS = (
+    "id name description scopes isActive expiresAt lastUsedAt createdAt revokedReason revokedBy "
+    "owner { id name }"
+)
 PAGE = (
     f"{{ apiTokens(first: 100) {{ totalCount edges {{ node {{ {FIELDS} }} }} pageInfo {{ endCursor }} }} }}"
 )

@@ -1,4 +1,4 @@
-"""People and organizations for tests, made through the services, so that what they hold is what users hold."""
+"""People and organizations for tests, made through the services: they hold what users hold."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""config.settings for the suite: fixed secrets, a fast hasher, and no thread that writes usage behind a test."""
+"""config.settings for the suite: fixed secrets, a fast hasher, no thread that writes usage behind a test."""
 
 import os
 
@@ -7,7 +7,7 @@ os.environ.setdefault("TOKEN_PEPPERS", "test:" + "pepper-only-for-tests-" * 2)
 os.environ["USAGE_FLUSHER"] = "false"
 os.environ["DEBUG"] = "false"
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -243,7 +243,7 @@ class PersonalAccessToken(Token):
 
     @property
     def abilities(self) -> list[str]:
-        """The scopes of the catalogue this token holds somewhere now. A page of tokens: load_grants() first."""
+        """The scopes of the catalogue this token holds somewhere now. For many: load_grants() first."""
         if "owner_grants" not in vars(self):
             load_grants([self])
         if self.state(timezone.now()) is not State.ACTIVE:

@@ -51,7 +51,7 @@ class TokenRevoked(ValidationError):
 
 
 def create_api_token(principal: Principal, *, organization_id: UUID, **described: Any) -> APIToken:
-    """A machine's token; its `.token` is the value, this once. Takes and raises what draft_api_token() does."""
+    """A machine's token; its `.token` is the value, this once. Takes and raises as draft_api_token()."""
     return issue(principal, [draft_api_token(principal, organization_id=organization_id, **described)])[0]
 
 

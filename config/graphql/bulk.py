@@ -1,7 +1,7 @@
 """Root fields that write many rows at once, from a list or from a CSV file.
 
-Creating is all or nothing: what is wrong is told by row, and nothing is written. Updating and deleting do what
-can be done, row by row, and name the ids that were left. Neighbours: mutations.py (one row), table.py (CSV).
+Creating is all or nothing: what is wrong is told by row, and nothing is written. Updating and deleting do
+what can be done, row by row, and name the ids that were left. Neighbours: mutations.py, table.py (CSV).
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def delete(model: type[models.Model], service: Service, **options: Any) -> Straw
 
 
 def one_by_one(service: Callable[[Any, dict[str, Any]], Any]) -> Many:
-    """A service for many rows out of one for a single row: all of them, or none and what is wrong with each."""
+    """A service for many rows out of one for a single row: all are written, or what is wrong is told."""
 
     def create_all(principal: Any, rows: Rows) -> list[Any]:
         made, faults = [], {}

@@ -1,6 +1,6 @@
 """A CSV file as rows of an input: the header names the keys, as the schema spells them.
 
-UTF-8, with or without a byte order mark. An empty cell is an absent key. Lists are written as a JSON array, or
+UTF-8, with or without a byte order mark. An empty cell is an absent key. Lists are a JSON array, or are
 separated by semicolons. Rows are counted as a spreadsheet does: the header is row 1.
 """
 

@@ -146,7 +146,7 @@ class GraphQLView:
         return body
 
     def _multipart(self, request: HttpRequest) -> dict[str, Any]:
-        """The GraphQL multipart convention: `operations`, `map`, and the files it names. Raises BadRequest."""
+        """The GraphQL multipart convention: `operations`, `map`, and files. Raises BadRequest."""
         most = settings.GRAPHQL_UPLOAD_BYTES
         declared = request.META.get("CONTENT_LENGTH") or "0"
         if not declared.isdecimal() or int(declared) > most:

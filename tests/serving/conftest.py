@@ -56,12 +56,15 @@ class Server:
         """Any address will do: what counts is that the token was accepted."""
         return self.get("/nothing-here", Authorization=f"Bearer {token}")
 
-    def is_live(self) -> bool:
-        assert self.process.poll() is None, "the server ended at once"
+    def listens(self) -> bool:
         try:
             return self.get("/livez").status == 200
         except OSError:
             return False
+
+    def is_live(self) -> bool:
+        assert self.process.poll() is None, "the server ended at once"
+        return self.listens()
 
     def stop(self) -> int:
         self.process.terminate()
@@ -164,7 +167,7 @@ def serve() -> Iterator[Serve]:
         )
         server = Server(f"http://127.0.0.1:{port}", process)
         started.append(server)
-        _wait_until(server.is_live)
+        wait_until(server.is_live)
         return server
 
     yield start
@@ -184,7 +187,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         assert time.monotonic() < deadline, "gave up waiting for the server"

@@ -8,7 +8,7 @@ import pytest
 
 from config.server import Server as Parent
 from config.server import options
-from tests.serving.conftest import Database, Serve, Server
+from tests.serving.conftest import Database, Serve, Server, wait_until
 
 
 def test_the_first_use_of_a_token_is_in_the_database_when_its_answer_arrives(
@@ -67,8 +67,16 @@ def test_a_signal_to_the_whole_group_ends_parent_and_workers(
         os.killpg(server.process.pid, how)
 
     assert server.ended() == 0
-    with pytest.raises(OSError, match="refused"):
-        server.get("/livez")
+    assert not server.listens()
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(
+    server: Server,
+) -> None:
+    server.process.kill()
+    server.process.wait()
+
+    wait_until(lambda: not server.listens())
 
 
 def test_a_second_signal_waits_for_nothing() -> None:

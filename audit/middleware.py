@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from audit import context
 from audit.context import Facts
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,48}")  # shorter than a token: none passes for a request id
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 

@@ -612,7 +612,7 @@ def test_what_happens_to_organizations_and_members_is_there_too(world: World) ->
 # --- the facts of a request --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["a1b2c3d4", "0.1-2_3.4-5_6", "x" * 64])
+@pytest.mark.parametrize("value", ["a1b2c3d4", "0.1-2_3.4-5_6", "x" * 48])
 def test_a_request_id_of_the_clients_is_echoed_and_kept(world: World, query: Query, value: str) -> None:
     token = make_personal_token(world.owner).token
 
@@ -624,7 +624,7 @@ def test_a_request_id_of_the_clients_is_echoed_and_kept(world: World, query: Que
 
 @pytest.mark.parametrize(
     "value",
-    ["", "short", "x" * 65, "with space", "semi;colon", "new\nline", "<script>alert(1)</script>", "ünïcödé-"],
+    ["", "short", "x" * 49, "with space", "semi;colon", "new\nline", "<script>alert(1)</script>", "ünïcödé-"],
 )
 def test_a_request_id_that_could_do_harm_is_replaced_by_one_of_ours(
     world: World, query: Query, value: str

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import strawberry
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, UUIDField, Value
+from django.db.models.functions import Cast, NullIf, Replace
 
 from audit.models import Event
 from config.graphql import registry
-from config.graphql.generate import computed, many, node
+from config.graphql.generate import absent, computed, many, node
 from config.graphql.inputs import create_input, update_input
 from config.graphql.registry import ID, SSOAuthorizationMap
 from config.graphql.scalars import Time
@@ -63,9 +64,13 @@ def reached_organizations(
 
 
 def events_about(tokens: Sequence[models.Token], principal: Principal) -> QuerySet[Event]:
-    ids = [str(token.pk) for token in tokens]
-    about = Event.objects.visible_to(principal).filter(target_id__in=ids)
-    return about.annotate(parent_key=F("target_id"))
+    """What happened to each of these tokens. An event keeps its target's id as text."""
+    about = Event.objects.visible_to(principal).filter(target_kind=models.PersonalAccessToken.__name__)
+    target = Replace(NullIf("target_id", Value("")), Value("-"), Value(""))  # as SQLite stores an id
+    found = about.annotate(parent_key=Cast(target, UUIDField()))
+    if isinstance(tokens, QuerySet):
+        return found.filter(parent_key__in=tokens.values("pk"))
+    return found.filter(target_id__in=[str(token.pk) for token in tokens])
 
 
 @node(
@@ -85,7 +90,7 @@ class APIToken:
     token: str = computed("hint")
     abilities: list[str] | None = computed(*RIGHTS)
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
-    updated_by_impersonator: str | None = computed("id")
+    updated_by_impersonator: str | None = absent()
 
 
 @node(
@@ -93,7 +98,7 @@ class APIToken:
     exclude=(*HIDDEN, "owner_id", "covers_all_organizations"),
     joined=("owner",),
     order=ORDER,
-    edges=("owner", "organizations"),
+    edges=("owner", "organizations", "events"),
     carried=("minted_value",),
 )
 class PersonalAccessToken:
@@ -103,7 +108,7 @@ class PersonalAccessToken:
     token: str = computed("hint")
     abilities: list[str] | None = computed(*RIGHTS, "covers_all_organizations", load=load_abilities)
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
-    updated_by_impersonator: str | None = computed("id")
+    updated_by_impersonator: str | None = absent()
     organizations = many(Organization, reached_organizations)
     events = many(Event, events_about)
 

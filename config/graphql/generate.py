@@ -23,7 +23,7 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry_django.fields.field import StrawberryDjangoField
 
 from config.graphql import columns, connection, registry, where
-from config.graphql.nodes import Children, Column, Computed, Loader, Many, NodeType, One
+from config.graphql.nodes import Absent, Children, Column, Computed, Loader, Many, NodeType, One
 from config.graphql.registry import NODES, OrderDirection
 
 T = TypeVar("T", bound=type)
@@ -37,6 +37,11 @@ def computed(*needed: str, load: Loader | None = None) -> Any:
 def many(target: type[models.Model], children: Children) -> Any:
     """In a class body: a nested connection whose rows `children` finds."""
     return Many("", target, children)
+
+
+def absent() -> Any:
+    """In a class body: a nullable text of the contract, null in every row."""
+    return Absent("")
 
 
 def by_foreign_key(target: type[models.Model], name: str) -> Any:
@@ -104,7 +109,7 @@ def _add_declared(generated: NodeType, declared: type) -> None:
     """What the class body says."""
     generated.annotations |= declared.__annotations__
     for name, source in vars(declared).items():
-        if isinstance(source, Computed | Many):
+        if isinstance(source, Computed | Many | Absent):
             generated.sources[name] = replace(source, name=name)
 
 

@@ -58,7 +58,14 @@ class Computed:
     load: Loader | None
 
 
-Source = Column | One | Many | Computed
+@dataclass(frozen=True)
+class Absent:
+    """A text that the contract has and no row does: always null, and searched as such."""
+
+    name: str
+
+
+Source = Column | One | Many | Computed | Absent
 
 
 @dataclass

@@ -18,7 +18,7 @@ from strawberry import UNSET
 
 from config.graphql import columns, registry
 from config.graphql.naming import camel
-from config.graphql.nodes import Many, NodeType, One
+from config.graphql.nodes import Absent, Many, NodeType, One
 from config.graphql.registry import NODES
 
 MOST_CONDITIONS = 100
@@ -65,6 +65,17 @@ class Linked:
         return self((), principal) if is_wanted else ~self((), principal)
 
 
+@dataclass(frozen=True)
+class Unanswered:
+    """A predicate of a text that is null in every row: asking for null finds all of them, else none."""
+
+    suffix: str
+
+    def __call__(self, value: Any, _: Any) -> Q:
+        is_met = self.suffix == "IsNil" or (self.suffix == "NotNil" and not value)
+        return Q() if is_met else ~EVERY_ROW
+
+
 def _not(value: Any, principal: Any) -> Q:
     return ~_q(value, principal)
 
@@ -95,6 +106,10 @@ def add_where_input(node: NodeType, unfiltered: Iterable[str], edges: Iterable[s
             for suffix, (kind, predicate) in found.items():
                 key = camel(column.attname) + suffix
                 kinds[key], conditions[key] = kind, Compared(columns.path(column), predicate)
+    for absent in (one.name for one in node.sources.values() if isinstance(one, Absent)):
+        for suffix, (kind, _) in columns.predicates(models.CharField(null=True), is_optional=True).items():
+            key = camel(absent) + suffix
+            kinds[key], conditions[key] = kind, Unanswered(suffix)
     for edge in edges:
         linked = Linked(node, node.sources[edge])  # type: ignore[arg-type]
         key = camel(f"has_{edge}")

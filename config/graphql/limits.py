@@ -48,7 +48,7 @@ class Weight(NamedTuple):
 
 def check(document: DocumentNode) -> list[GraphQLError]:
     """What is too much about a document; empty when it is fine. Cyclic fragments are validation's to name."""
-    meter = _Meter(document)
+    meter = Meter(document)
     found = _too_much("many fragments", len(meter.fragments), MOST_FRAGMENTS)
     if found:
         return found
@@ -68,7 +68,9 @@ def _too_much(what: str, size: int, most: int) -> list[GraphQLError]:
     return [GraphQLError(message, extensions={"code": "BAD_REQUEST"})]
 
 
-class _Meter:
+class Meter:
+    """Weighs the selections of one document, each fragment once."""
+
     def __init__(self, document: DocumentNode) -> None:
         self.fragments = {
             one.name.value: one.selection_set

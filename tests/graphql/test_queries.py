@@ -1,0 +1,155 @@
+"""How many statements a request takes: the same for one row and for a hundred. Each is listed."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from organizations import services as organizations
+from organizations.models import Group
+from tests.conftest import Query, World
+from tests.factories import SETUP, UserFactory, join, make_api_token, make_personal_token
+from tokens import services
+
+Statements = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def statements(world: World, query: Query) -> Statements:
+    """The SQL of a document that the owner of acme sends, the credential's SELECT first."""
+    token = make_personal_token(world.owner, name="asking").token
+    query("{ me { id } }", token=token)  # what is compiled once is compiled
+
+    def sent(document: str) -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            answer = query(document, token=token)
+        assert answer.data
+        return [one["sql"] for one in captured.captured_queries]
+
+    return sent
+
+
+def join_many(world: World, count: int) -> list[User]:
+    return [join(UserFactory(), world.acme) for _ in range(count)]
+
+
+def test_a_page_of_api_tokens_with_owner_and_count(world: World, statements: Statements) -> None:
+    for _ in range(100):
+        make_api_token(world.acme, "read")
+    document = """
+    { apiTokens(first: 100) {
+      totalCount
+      edges { node {
+        id name description scopes isActive expiresAt lastUsedAt createdAt abilities owner { id name }
+      } }
+    } }
+    """
+    # 1 the credential  2 the count  3 the tokens joined with their owners
+    assert len(statements(document)) == 3
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_personal_tokens_with_all_that_hangs_on_them(
+    world: World, statements: Statements, count: int
+) -> None:
+    for number in range(count):
+        chosen = None if number % 2 else [world.acme.pk]
+        token = make_personal_token(world.owner, "read", organizations=chosen)
+        services.update_token(SETUP, token, {"description": "changed"})
+    document = """
+    { personalAccessTokens {
+      totalCount
+      edges { node {
+        name abilities recentIPAddresses { address count } owner { email }
+        organizations(first: 2) { totalCount edges { node { name } } }
+        events(first: 3) { totalCount pageInfo { hasNextPage } edges { node { action } } }
+      } }
+    } }
+    """
+    # 1 the credential  2 the count  3 the tokens joined with their owner
+    # 4 their addresses  5 what their owner may do where  6 which organizations were chosen
+    # 7, 8 the organizations: count and rows  9, 10 the events: count and rows
+    assert len(statements(document)) == 10
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_memberships_with_user_and_organization(world: World, statements: Statements, count: int) -> None:
+    join_many(world, count)
+    document = "{ orgMemberships { edges { node { role user { email } organization { name } } } } }"
+    # 1 the credential  2 the memberships  3 the people one may see  4 the organizations one may see
+    assert len(statements(document)) == 4
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_groups_with_members_and_who_they_are(world: World, statements: Statements, count: int) -> None:
+    people = join_many(world, count)
+    for number in range(count):
+        made = organizations.create_group(SETUP, organization_id=world.acme.pk, name=f"group {number}")
+        for person in people[: number + 1]:
+            organizations.add_to_group(SETUP, Group.objects.get(pk=made.pk), person.pk)
+    document = (
+        "{ groups { edges { node { name members(first: 5) { edges { node { user { email } } } } } } } }"
+    )
+    # 1 the credential  2 the groups  3 the members of each  4 the people one may see
+    assert len(statements(document)) == 4
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_users(world: World, statements: Statements, count: int) -> None:
+    join_many(world, count)
+    document = "{ users { totalCount edges { node { email displayName } } } }"
+    # 1 the credential  2 the count  3 the people one may see
+    assert len(statements(document)) == 3
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_what_hangs_on_the_same_owner_is_loaded_once(
+    world: World, statements: Statements, count: int
+) -> None:
+    for _ in range(count):
+        make_api_token(world.acme)
+    document = "{ apiTokens { edges { node { owner { members { totalCount edges { node { role } } } } } } } }"
+    # 1 the credential  2 the tokens joined with their owner  3, 4 its members: count and rows
+    assert len(statements(document)) == 4
+
+
+def test_oneself_is_who_was_authenticated(statements: Statements) -> None:
+    # 1 the credential
+    assert len(statements("{ me { id email displayName } self { id } viewer { kind abilities } }")) == 1
+
+
+def test_each_alias_is_a_request_of_its_own(world: World, statements: Statements) -> None:
+    make_api_token(world.acme)
+    # 1 the credential  2 the first tokens  3 the others
+    page = "edges { node { id } }"
+    assert (
+        len(statements(f'{{ a: apiTokens {{ {page} }} b: apiTokens(where: {{name: "x"}}) {{ {page} }} }}'))
+        == 3
+    )
+
+
+def test_only_what_is_selected_is_loaded(world: World, statements: Statements) -> None:
+    make_api_token(world.acme)
+
+    names = statements("{ apiTokens { edges { node { name } } } }")[-1]
+    fragments = statements(
+        "{ apiTokens { ...P } } fragment P on APITokenConnection { edges { node { ... { name } ...T } } } "
+        "fragment T on APIToken { owner { displayName } }"
+    )[-1]
+
+    assert '"name"' in names
+    for hidden in ("description", "digest", "scopes", "sso_authorizations", "display_name"):
+        assert f'"{hidden}"' not in names
+    assert '"organizations_organization"."display_name"' in fragments
+    assert '"organizations_organization"."description"' not in fragments
+
+
+def test_no_read_writes(world: World, statements: Statements) -> None:
+    make_api_token(world.acme)
+    found = statements(
+        "{ apiTokens { totalCount edges { node { id owner { id } } } } me { id } scopes { name } }"
+    )
+
+    assert [sql.split()[0] for sql in found] == ["SELECT"] * len(found)

@@ -1,14 +1,14 @@
-"""Human beings: an e-mail to log in with, a password, a name."""
+"""Human beings: an e-mail to log in with, a password, a name; and their settings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 
-from organizations.models import OrgMembership, Record
+from organizations.models import Numbered, Organization, OrgMembership, Record
 from organizations.validators import validate_single_line
 
 if TYPE_CHECKING:
@@ -33,19 +33,24 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").lower())
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Raises ValidationError for a malformed or known e-mail address."""
+        """A person and their settings. Raises ValidationError for a malformed or known e-mail address."""
         user = self.model(email=email, **fields)
         user.set_password(password)
         user.full_clean()
-        user.save(using=self._db)
+        by = {"created_by": user.created_by, "updated_by": user.updated_by}
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db)
+            UserSetting.objects.using(self._db).create(user=user, **by)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 
-class User(Record, AbstractBaseUser, PermissionsMixin):
+class User(Numbered, Record, AbstractBaseUser, PermissionsMixin):
     """A person. Deactivated rather than deleted, so that the audit trail keeps its subject."""
+
+    display_prefix = "USR"
 
     email = models.EmailField(
         max_length=254,
@@ -57,6 +62,7 @@ class User(Record, AbstractBaseUser, PermissionsMixin):
     display_name = models.CharField(max_length=160, validators=[validate_single_line])
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("may use the admin", default=False)
+    last_seen = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = UserManager()
 
@@ -86,3 +92,49 @@ class User(Record, AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.first_name or self.email
+
+
+class UserStatus(models.TextChoices):
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    DEACTIVATED = "DEACTIVATED"
+    SUSPENDED = "SUSPENDED"
+    ONBOARDING = "ONBOARDING"
+    UNKNOWN = "UNKNOWN"
+
+
+class UserSettingQuerySet(models.QuerySet["UserSetting"]):
+    def visible_to(self, principal: Principal) -> Self:
+        """One's own."""
+        return self.filter(user=principal.user.pk) if principal.user is not None else self.none()
+
+
+class UserSetting(Record):
+    """What a person chose, and how they stand. Made together with them.
+
+    `status` tells of `User.is_active`, which is what decides.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="setting")
+    locked = models.BooleanField(default=False, editable=False)
+    silenced_at = models.DateTimeField(null=True, blank=True, editable=False)
+    suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    status = models.CharField(max_length=16, choices=UserStatus, default=UserStatus.ACTIVE, editable=False)
+    email_confirmed = models.BooleanField(default=False, editable=False)
+    is_tfa_enabled = models.BooleanField("uses two factors", null=True, blank=True, editable=False)
+    default_org = models.ForeignKey(
+        Organization, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    objects = UserSettingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(status__in=UserStatus.values), name="user_setting_status_is_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"settings of {self.user}"

@@ -20,6 +20,7 @@ def record_announcement(*, principal: Principal, action: str, **announced: Any) 
         Action(action),
         announced["target"],
         organization_id=announced["organization_id"],
+        subject_id=announced["subject_id"],
         changes=announced["changes"],
     )
 

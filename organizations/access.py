@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -118,6 +118,14 @@ def grants_of(user_ids: Collection[UUID]) -> dict[UUID, dict[UUID | None, Grant]
             found[user_id].get(organization_id), grant(role, group_scopes or (), name)
         )
     return found
+
+
+def renewed(principal: Principal) -> Principal:
+    """The same person with what they may do now, after a write that changed it. A bound token stays bound."""
+    grants = grants_of([principal.user.pk])[principal.user.pk]
+    if principal.token is not None and not principal.token.covers_all_organizations:
+        grants = {key: value for key, value in grants.items() if key in principal.grants}
+    return replace(principal, grants=grants)
 
 
 def merged(first: Grant | None, second: Grant) -> Grant:
@@ -237,6 +245,21 @@ def require(
         raise refusal(principal, scope, organization_id).at(organization_id)
     if owner_only and principal.grants[organization_id].role != Role.OWNER:
         raise Unauthorized("Only the owner of the organization can do this.").at(organization_id)
+
+
+def require_person(principal: Principal, scope: str | None) -> UUID:
+    """The door of what people do in their own name: found, leave, join, rename themselves. Their id.
+
+    No role gives it and none denies it; `scope` bounds the tokens they act by, None lets no token through.
+    Raises Unauthorized for who is nobody in particular, InsufficientScopes.
+    """
+    if principal.user is None or principal.is_trusted:
+        raise Unauthorized("Only a person can do this: log in, or use a personal access token.")
+    if scope is None and principal.token is not None:
+        raise Unauthorized("No token can do this. Log in.")
+    if scope is not None and not principal.is_within_limit(scope):
+        raise InsufficientScopes(scope)
+    return cast(UUID, principal.user.pk)
 
 
 def require_somewhere(principal: Principal, scope: str) -> None:

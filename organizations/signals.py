@@ -3,4 +3,5 @@
 from django.dispatch import Signal
 
 happened = Signal()
-"""Sent in the transaction of a change, with: principal, action, target, organization_id, changes."""
+"""Sent in the transaction of a change, with: principal, action, target, organization_id,
+subject_id (the person whose own thing it is, or None), changes."""

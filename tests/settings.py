@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" * 4)
 os.environ.setdefault("TOKEN_PEPPERS", "test:" + "pepper-only-for-tests-" * 2)
+os.environ.setdefault("FIELD_KEYS", "b25seS1mb3ItdGVzdHMtb25seS1mb3ItdGVzdHMtMDA=")
 os.environ["USAGE_FLUSHER"] = "false"
 os.environ["DEBUG"] = "false"
 

@@ -22,7 +22,7 @@ def test_an_operator_opens_an_organization_with_its_first_owner(desk: Desk, worl
     organization = Organization.objects.get(name="initech")
     assert (organization.display_name, organization.created_by) == ("initech", str(desk.user.pk))
     assert organization.members.get().role == "OWNER"
-    assert changes("organization.created") == {}
+    assert changes("organization.created") == {"members": {"member@example.org": "OWNER"}}
 
 
 def test_a_name_in_use_is_refused(desk: Desk, world: World) -> None:

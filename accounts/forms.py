@@ -103,3 +103,27 @@ def permissions_of_the_admin() -> models.QuerySet[Permission]:
     for one in shown:
         rule |= one
     return Permission.objects.filter(rule).select_related("content_type")
+
+
+class JoinForm(forms.Form):
+    """Whoever accepts an invitation without an account: their name and a first password."""
+
+    first_name = forms.CharField(max_length=80, required=False)
+    last_name = forms.CharField(max_length=80, required=False)
+    password = PasswordField(max_length=4096)
+    password_again = PasswordField(max_length=4096)
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if values.get("password") != values.get("password_again"):
+            raise ValidationError({"password_again": "The two passwords differ. Type the same twice."})
+        return values
+
+    def account(self) -> dict[str, str]:
+        """What accept_as_new_person() takes."""
+        return {name: self.cleaned_data[name] for name in ("first_name", "last_name", "password")}
+
+    def add_refusal(self, refusal: ValidationError) -> None:
+        """What the service refused, next to its field where this form has it."""
+        for name, errors in refusal.update_error_dict({}).items():
+            self.add_error(name if name in self.fields else None, errors)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import method_decorator
@@ -18,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from config.refusals import wants_page
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self' data:; font-src data:; "
@@ -26,9 +27,9 @@ POLICY = (
 )
 
 
-def _under_policy(view: View, styles: str = "") -> View:
+def under_policy(view: View, styles: str = "") -> View:
     @functools.wraps(view)
-    def guarded(*args: object, **kwargs: object) -> HttpResponse:
+    def guarded(*args: object, **kwargs: object) -> HttpResponseBase:
         response = view(*args, **kwargs)
         response["Content-Security-Policy"] = POLICY.format(styles=styles)
         return response
@@ -37,7 +38,7 @@ def _under_policy(view: View, styles: str = "") -> View:
 
 
 # GraphiQL's dialogs bring a style element of their own, which only 'unsafe-inline' allows.
-@functools.partial(_under_policy, styles=" 'unsafe-inline'")
+@functools.partial(under_policy, styles=" 'unsafe-inline'")
 @require_safe
 @never_cache
 def graphiql(request: HttpRequest) -> HttpResponse:
@@ -49,22 +50,20 @@ def in_browsers(view: View) -> View:
     """At the API's own address: a browser that asks for a page gets GraphiQL, everything else the API."""
 
     @functools.wraps(view)
-    def either(request: HttpRequest) -> HttpResponse:
-        if request.method in ("GET", "HEAD") and wants_page(request):
-            response = graphiql(request)
-        else:
-            response = view(request)
+    def either(request: HttpRequest) -> HttpResponseBase:
+        is_page = request.method in ("GET", "HEAD") and wants_page(request)
+        response = graphiql(request) if is_page else view(request)
         patch_vary_headers(response, ["Accept"])
         return response
 
     return either
 
 
-@method_decorator(cast(Any, _under_policy), name="dispatch")
+@method_decorator(cast(Any, under_policy), name="dispatch")
 class Login(LoginView):
     """Refuses a wrong password and an unknown person with the same words and the same work."""
 
 
-@method_decorator(cast(Any, _under_policy), name="dispatch")
+@method_decorator(cast(Any, under_policy), name="dispatch")
 class Logout(LogoutView):
     """By POST only."""

@@ -2,6 +2,7 @@
 `NAME_FILE` names a file that holds the value of `NAME`, for secrets. docs/operations.md explains each.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -19,6 +20,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # How many proxies of ours stand in front; only so many entries of X-Forwarded-For are believed.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+# Where people reach this service: what links in mails begin with.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}").rstrip("/")
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
@@ -36,6 +39,10 @@ USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
 # Where a process that ends while the database is away leaves the uses it could not write.
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(VAR_DIR / "usage")))
 
+# --- other secrets at rest --------------------------------------------------------------------------
+# Fernet keys (32 bytes, URL-safe base64), a ring of their own: the first encrypts, all decrypt.
+FIELD_KEYS: list[str] = env.list("FIELD_KEYS", default=[])
+
 # --- apps ------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "tokens",
@@ -43,6 +50,7 @@ INSTALLED_APPS = [
     "accounts",
     "organizations",
     "strawberry_django",
+    "axes",
     "config.apps.OperatorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -61,6 +69,7 @@ MIDDLEWARE = [
     "tokens.authentication.PrincipalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 # --- databases -------------------------------------------------------------------------------------
@@ -95,6 +104,7 @@ _default["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default=None)}
 # --- people ----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
+    "config.lockout.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
     "tokens.authentication.TokenBackend",
 ]
@@ -108,9 +118,37 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# After so many failures a name is locked for the address they came from, and no other (config/lockout.py).
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCKOUT_MINUTES", default=15))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "config.lockout.who"
+AXES_CLIENT_IP_CALLABLE = "config.lockout.whence"
+AXES_LOCKOUT_CALLABLE = "config.lockout.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has them
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"
+
+# --- invitations and mail --------------------------------------------------------------------------
+INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
+# EMAIL_URL=smtp+tls://user:password@host:587; without it, mails are printed on standard output.
+_mail = env.email_url("EMAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail["EMAIL_HOST"] or "localhost"
+EMAIL_PORT = _mail["EMAIL_PORT"] or (587 if _mail.get("EMAIL_USE_TLS") else 25)
+EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_FILE_PATH = _mail["EMAIL_FILE_PATH"] or None
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Tollgate <tollgate@localhost>")
 
 # --- HTTP hardening --------------------------------------------------------------------------------
 # HTTPS=true once TLS ends in front of this service: secure cookies, HSTS, redirect.
@@ -172,5 +210,6 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True},
         # Refusals are answers, not incidents: a flood of junk tokens must not become a flood of log lines.
         "django.request": {"level": "ERROR"},
+        "axes": {"level": "ERROR"},
     },
 }

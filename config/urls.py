@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
+from accounts import views as accounts
 from config import health, pages
 from config.graphql.view import GraphQLView
 from config.schema import schema
@@ -16,6 +17,9 @@ urlpatterns = [
     path("query", graphql, name="query"),
     path("graphql", pages.in_browsers(graphql), name="graphql"),
     path("v1/scopes", organizations.scopes),
+    path("v1/login", accounts.LogIn.as_view()),
+    path("v1/logout", accounts.LogOut.as_view()),
+    path("invite/<str:secret>/", pages.under_policy(accounts.Invitation.as_view()), name="invite"),
     path("", pages.graphiql),
     path("login/", pages.Login.as_view(), name="login"),
     path("logout/", pages.Logout.as_view(), name="logout"),

@@ -16,6 +16,7 @@ from strawberry.types.info import Info
 from config.graphql import inputs, registry, selection
 from config.graphql.naming import camel, snake
 from config.graphql.nodes import NodeType
+from config.graphql.policy import scope_in
 from config.graphql.registry import NODES
 from config.graphql.scalars import as_id
 
@@ -66,6 +67,7 @@ def delete(model: type[models.Model], service: Service, **options: Any) -> Straw
 def single(model: type[models.Model], **options: Any) -> StrawberryField:
     """`<model>(id)`: one visible row. A read, at home here beside its siblings by id."""
     node = NODES[model]
+    node.scope = scope_in(options.get("directives", ()))
 
     def resolver(info: Info, id: str) -> Any:  # noqa: A002
         raw, principal = info._raw_info, info.context.principal

@@ -73,13 +73,14 @@ class NodeType:
     """A model on the wire.
 
     `annotations`: attribute -> name of its GraphQL type. `carried`: what a mutation's answer keeps of the
-    instance that was written.
+    instance that was written. `scope`: what its own root field asks of the caller, if it has one.
     """
 
     model: type[models.Model]
     name: str
     columns: tuple[models.Field[Any, Any], ...]
     carried: tuple[str, ...] = ()
+    scope: str = ""
     sources: dict[str, Source] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ resolver once, when the schema has been built; a field with neither keeps the sc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
 import strawberry
@@ -52,6 +52,11 @@ def authenticated() -> list[object]:
     return [Authenticated()]
 
 
+def scope_in(directives: Iterable[object]) -> str:
+    """The scope that a root field's directives ask for; empty when they ask for none."""
+    return next((one.scope for one in directives if isinstance(one, RequiresScope)), "")
+
+
 def enforce(schema: strawberry.Schema, door: Door) -> strawberry.Schema:
     """Put every root resolver behind the door. Raises LookupError for a field that declares nothing."""
     for root, is_mutation in ((schema.query, False), (schema.mutation, True)):
@@ -88,6 +93,10 @@ def _guard(field: GraphQLField, name: str, scope: str, door: Door, is_mutation: 
             if is_mutation and isinstance(error, PermissionDenied):
                 door.denied(context, name, arguments, error)
             raise
+        finally:
+            while context.refused:  # of many rows, some
+                key, why = context.refused.pop(0)
+                door.denied(context, name, {"id": key}, why)
         door.passed(context, name, scope, "ok")
         return answer
 

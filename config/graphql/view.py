@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CsrfViewMiddleware
 from graphql import (
@@ -27,16 +27,19 @@ from graphql import (
     parse,
     validate,
 )
-from strawberry.file_uploads.utils import replace_placeholders_with_files
 
-from config.graphql import errors, limits
+from config.graphql import errors, limits, uploads
 
 GRAPHQL_JSON = "application/graphql-response+json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+MISPLACED = "There is a token in the body. Send it in the header alone, and revoke it."
 DOCUMENTS_KEPT = 500
 LONGEST_KEPT = 4_000
 """Characters. A parsed document takes up to 200 times as many bytes."""
+
+UNREADABLE = (MultiPartParserError, LookupError, TypeError, ValueError)
+"""What Django's parser raises on a body that is none, and on encodings nobody has."""
 
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u(?:0000|\{0+\})")
 """As JSON and GraphQL escape it. PostgreSQL cannot store it."""
@@ -44,11 +47,12 @@ NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u(?:0000|\{0+\})")
 
 @dataclass(slots=True)
 class Context:
-    """What a resolver knows of its request."""
+    """What a resolver knows of its request. `refused`: parts of a mutation, by id, for the door."""
 
     principal: Any
     uses: list[Any]
     request_id: str = ""
+    refused: list[tuple[str, Exception]] = field(default_factory=list)
 
 
 class BadRequest(Exception):
@@ -101,6 +105,7 @@ class GraphQLView:
             return self.unauthenticated()
         has_bearer = principal.token is not None
         if not has_bearer:
+            _require_no_form(request)
             _require_own_page(request)
         text, variables, operation = _parameters(self._body(request, has_bearer))
         document = self._kept(text) if len(text) <= LONGEST_KEPT else self._document(text)
@@ -140,7 +145,7 @@ class GraphQLView:
             raise BadRequest(f"The body holds more than {limits.MOST_OBJECTS} objects. Split it.")
         text, body = _json(raw)
         if self.secret is not None and self.secret.search(text):
-            raise BadRequest("There is a token in the body. Send it in the header alone, and revoke it.")
+            raise BadRequest(MISPLACED)
         if not isinstance(body, dict):
             raise BadRequest('The body must be a JSON object: {"query": "...", "variables": {...}}.')
         return body
@@ -150,13 +155,30 @@ class GraphQLView:
         most = settings.GRAPHQL_UPLOAD_BYTES
         if _declared_length(request) > most:
             raise BadRequest(f"The upload is longer than {most} bytes. Split it.", 413)
+        request.encoding = "utf-8"  # whatever its header says
         try:
-            operations, places = (self._object(request.POST[part].encode()) for part in ("operations", "map"))
-            return replace_placeholders_with_files(operations, places, request.FILES)
-        except (MultiPartParserError, LookupError, TypeError, ValueError, AttributeError):
+            parts, files = request.POST, request.FILES
+        except UNREADABLE:
+            raise BadRequest("The upload is not well-formed multipart/form-data.") from None
+        operations, places = self._part(parts, "operations"), self._part(parts, "map")
+        if self.secret is not None and uploads.hold(files, self.secret):
+            raise BadRequest(MISPLACED)
+        try:
+            uploads.place(operations, places, files)
+        except uploads.Misplaced as fault:
+            raise BadRequest(str(fault)) from None
+        return operations
+
+    def _part(self, parts: QueryDict, name: str) -> dict[str, Any]:
+        """Raises BadRequest."""
+        raw = parts.get(name)
+        if raw is None:
             raise BadRequest(
-                'Send "operations" and "map" first, then each file under the name that "map" gives it.'
-            ) from None
+                'Send "operations" and "map" first, then each file under the name "map" gives it.'
+            )
+        if len(raw) > settings.GRAPHQL_BODY_BYTES:
+            raise BadRequest(f'"{name}" is longer than {settings.GRAPHQL_BODY_BYTES} bytes. Split it.', 413)
+        return self._object(raw.encode())
 
     def _document(self, text: str) -> Document:
         """Raises nothing: what is wrong is part of the answer, and kept like it."""
@@ -171,6 +193,14 @@ class GraphQLView:
             return Document(None, [GraphQLError("The query is nested too deeply. Split it.")])
         operations = (one for one in ast.definitions if isinstance(one, OperationDefinitionNode))
         return Document(ast, faults, frozenset(one.name.value if one.name else "" for one in operations))
+
+
+def _require_no_form(request: HttpRequest) -> None:
+    """Of a session: Django's check would read the whole upload for the token's sake. Raises BadRequest."""
+    if request.content_type == MULTIPART:
+        raise BadRequest(
+            "Files are taken with a bearer token alone. Send Content-Type: application/json.", 415
+        )
 
 
 class _Csrf(CsrfViewMiddleware):

@@ -503,7 +503,7 @@ def test_a_token_opens_no_admin_page_whoever_it_belongs_to(world: World, has_ses
     type(world.owner).objects.filter(pk=world.owner.pk).update(is_staff=True, is_superuser=True)
     client = Client()
     if has_session:
-        client.force_login(world.owner, backend=configured.AUTHENTICATION_BACKENDS[0])
+        client.force_login(world.owner, backend="django.contrib.auth.backends.ModelBackend")
         assert client.get("/admin/").status_code == 200
     bearer = {"authorization": f"Bearer {make_personal_token(world.owner).token}"}
 

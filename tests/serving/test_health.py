@@ -71,7 +71,7 @@ def test_without_its_database_the_server_lives_and_is_not_ready(stranded: Server
 def test_without_its_database_the_server_refuses_tokens_and_sessions_with_503(stranded: Server) -> None:
     token = secret.mint(secret.TokenKind.PERSONAL)
     for credential in ({"Authorization": f"Bearer {token}"}, {"Cookie": "sessionid=" + "a" * 32}):
-        reply = stranded.get("/", **credential)
+        reply = stranded.get("/admin/", **credential)
 
         assert reply.status == 503
         assert reply.headers["retry-after"] == "5"
@@ -89,7 +89,7 @@ def test_without_its_database_the_server_refuses_tokens_and_sessions_with_503(st
 
 
 def test_without_its_database_a_browser_gets_a_page(stranded: Server) -> None:
-    reply = stranded.get("/", Accept="text/html", Cookie="sessionid=" + "a" * 32)
+    reply = stranded.get("/admin/", Accept="text/html", Cookie="sessionid=" + "a" * 32)
 
     assert reply.status == 503
     assert reply.headers["content-type"].startswith("text/html")

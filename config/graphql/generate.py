@@ -20,7 +20,6 @@ import strawberry_django
 from django.db import models
 from django.db.models import F
 from strawberry.annotation import StrawberryAnnotation
-from strawberry_django.fields.field import StrawberryDjangoField
 
 from config.graphql import columns, connection, registry, where
 from config.graphql.nodes import Absent, Children, Column, Computed, Loader, Many, NodeType, One
@@ -113,14 +112,6 @@ def _add_declared(generated: NodeType, declared: type) -> None:
             generated.sources[name] = replace(source, name=name)
 
 
-class Leaf(StrawberryDjangoField):
-    """A field that is a plain attribute: no resolver, no extension, no wrapper."""
-
-    @property
-    def is_basic_field(self) -> bool:
-        return self.base_resolver is None
-
-
 def _object_type(generated: NodeType, declared: T) -> T:
     nested = {
         name: connection.field(source.target, connection.nested(source))
@@ -129,7 +120,7 @@ def _object_type(generated: NodeType, declared: T) -> T:
     }
     body = {"__module__": registry.__name__, "__annotations__": generated.annotations, **nested}
     made = type(generated.name, (registry.Node,), body)
-    strawberry_django.type(generated.model, field_cls=Leaf, description=declared.__doc__)(made)
+    strawberry_django.type(generated.model, description=declared.__doc__)(made)
     return registry.add(made)  # type: ignore[return-value]
 
 
@@ -163,8 +154,9 @@ def annotation_of(name: str) -> StrawberryAnnotation:
 
 def plain(schema: strawberry.Schema) -> strawberry.Schema:
     """Let graphql-core read leaf fields straight off the row: a page has a thousand of them."""
-    for generated in NODES.values():
-        built: Any = schema._schema.type_map[generated.name]
+    reached: Any = schema._schema.type_map
+    for generated in (one for one in NODES.values() if one.name in reached):
+        built = reached[generated.name]
         built.is_type_of = _is_row_of(generated.model)
         for name, source in generated.by_wire_name.items():
             if not isinstance(source, Many):

@@ -13,7 +13,14 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Prefetch
-from graphql import FieldNode, FragmentSpreadNode, GraphQLResolveInfo, InlineFragmentNode, SelectionSetNode
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLResolveInfo,
+    InlineFragmentNode,
+    SelectionSetNode,
+)
 
 from config.graphql.nodes import Column, Computed, NodeType, One
 from config.graphql.registry import NODES
@@ -39,23 +46,39 @@ class Page:
     nested: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
 
-def fields(info: Info, nodes: Iterable[FieldNode]) -> Iterator[FieldNode]:
-    """The fields selected below these field nodes, each fragment unfolded once."""
+def fields(info: Info, nodes: Iterable[FieldNode], kind: str = "") -> Iterator[FieldNode]:
+    """The fields selected below these field nodes, each fragment unfolded once.
+
+    `kind`: the type they are selected of, where fragments may be on several.
+    """
     unfolded: set[str] = set()
     for node in nodes:
         if node.selection_set is not None:
-            yield from _unfold(info, node.selection_set, unfolded)
+            yield from _unfold(info, node.selection_set, unfolded, kind)
 
 
-def _unfold(info: Info, selections: SelectionSetNode, unfolded: set[str]) -> Iterator[FieldNode]:
+def _unfold(info: Info, selections: SelectionSetNode, unfolded: set[str], kind: str) -> Iterator[FieldNode]:
     for selection in selections.selections:
         if isinstance(selection, FieldNode):
             yield selection
-        elif isinstance(selection, InlineFragmentNode):
-            yield from _unfold(info, selection.selection_set, unfolded)
-        elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in unfolded:
+            continue
+        fragment: InlineFragmentNode | FragmentDefinitionNode
+        if isinstance(selection, FragmentSpreadNode):
+            if selection.name.value in unfolded:
+                continue
             unfolded.add(selection.name.value)
-            yield from _unfold(info, info.fragments[selection.name.value].selection_set, unfolded)
+            fragment = info.fragments[selection.name.value]
+        else:
+            assert isinstance(selection, InlineFragmentNode)
+            fragment = selection
+        if _is_on(fragment, kind):
+            yield from _unfold(info, fragment.selection_set, unfolded, kind)
+
+
+def _is_on(fragment: InlineFragmentNode | FragmentDefinitionNode, kind: str) -> bool:
+    """Whether a fragment selects of this type. There is one interface, and it is every type's."""
+    condition = fragment.type_condition
+    return not kind or condition is None or condition.name.value in (kind, "Node")
 
 
 def below(info: Info, nodes: Iterable[FieldNode], *path: str) -> list[FieldNode]:
@@ -69,7 +92,7 @@ def below(info: Info, nodes: Iterable[FieldNode], *path: str) -> list[FieldNode]
 def plan(info: Info, node: NodeType, nodes: Iterable[FieldNode]) -> Plan:
     """What the selection below these field nodes needs of a model."""
     wanted = Plan(node)
-    for selected in fields(info, nodes):
+    for selected in fields(info, nodes, node.name):
         source = node.by_wire_name.get(selected.name.value)
         if isinstance(source, Column):
             wanted.columns.add(source.name)

@@ -83,9 +83,12 @@ class GraphQLView:
     unauthenticated: Callable[[], HttpResponse]
     refuse: Callable[[int, str, str], HttpResponse]
     secret: re.Pattern[str] | None = None
-    csrf_exempt: bool = field(default=True, init=False)  # checked here, for sessions alone
+    csrf_exempt: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.csrf_exempt = (
+            True  # checked here, for sessions alone; on the instance, where wrappers look for it
+        )
         self._kept = functools.lru_cache(DOCUMENTS_KEPT)(self._document)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -389,6 +389,14 @@ def test_a_bearer_header_wins_over_the_session_and_needs_no_csrf_token(
     assert refused.status_code == 401
 
 
+@pytest.mark.parametrize("address", ["/query", "/graphql"])
+def test_both_addresses_answer_a_bearer_without_a_csrf_token(token: str, address: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    headers = {"authorization": f"Bearer {token}"}
+
+    assert client.post(address, ME, content_type=JSON, headers=headers).status_code == 200
+
+
 # --- anything at all ---------------------------------------------------------------------------------
 
 LIST = """

@@ -86,9 +86,8 @@ class GraphQLView:
     csrf_exempt: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.csrf_exempt = (
-            True  # checked here, for sessions alone; on the instance, where wrappers look for it
-        )
+        # Checked here, for sessions alone. On the instance, because that is where wrappers of views look.
+        self.csrf_exempt = True
         self._kept = functools.lru_cache(DOCUMENTS_KEPT)(self._document)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -5,13 +5,14 @@ from typing import Any
 import strawberry
 from strawberry.types.info import Info
 
-from accounts import models, types  # noqa: F401 (types registers what the fields answer)
+from accounts import models, services, types  # noqa: F401 (types registers what the fields answer)
 from config.graphql import connection, selection
 from config.graphql.generate import annotation_of
-from config.graphql.mutations import single
+from config.graphql.inputs import with_appended
+from config.graphql.mutations import single, update
 from config.graphql.policy import authenticated, scoped
 from config.graphql.registry import NODES
-from organizations.access import Unauthorized
+from organizations.access import Principal, Unauthorized
 
 
 def oneself(info: Info) -> Any:
@@ -40,3 +41,22 @@ class Query:
     self = _self("The person who asks")
     user = single(models.User, directives=scoped("read:members"))
     users = connection.field(models.User, directives=scoped("read:members"))
+    user_settings = connection.field(models.UserSetting, directives=authenticated())
+    user_setting = single(models.UserSetting, directives=authenticated())
+
+
+def update_user(principal: Principal, user: models.User, changes: dict[str, Any]) -> models.User:
+    return services.update_own_profile(principal, user, with_appended(user, changes))
+
+
+def update_setting(
+    principal: Principal, setting: models.UserSetting, changes: dict[str, Any]
+) -> models.UserSetting:
+    return services.update_own_setting(principal, setting, with_appended(setting, changes))
+
+
+@strawberry.type
+class Mutation:
+    # The services ask whether it is the person themselves.
+    update_user = update(models.User, update_user, directives=authenticated())
+    update_user_setting = update(models.UserSetting, update_setting, directives=authenticated())

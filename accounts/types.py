@@ -1,9 +1,10 @@
-"""People on the wire."""
+"""People and their settings on the wire."""
 
 from __future__ import annotations
 
 from accounts import models
 from config.graphql.generate import node
+from config.graphql.inputs import update_input
 
 
 @node(
@@ -15,3 +16,23 @@ class User:
     """A person"""
 
     display_name: str
+
+
+@node(models.UserSetting, joined=("user",))
+class UserSetting:
+    """What a person chose for themselves, and what the server knows of their account"""
+
+    locked: bool
+    email_confirmed: bool
+    status: UserSettingStatus  # type: ignore[name-defined]  # noqa: F821 (generated from the choices)
+
+
+OWNED = ("locked", "silenced_at", "suspended_at", "status", "email_confirmed", "is_tfa_enabled", "user_id")
+"""Part of the contract's inputs, and the server's alone."""
+
+update_input(
+    models.User,
+    ("tags", "first_name", "last_name", "display_name", "email", "last_seen"),
+    refused=("email", "last_seen"),
+)
+update_input(models.UserSetting, ("tags", "default_org_id", *OWNED), refused=OWNED)

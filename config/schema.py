@@ -27,7 +27,7 @@ class Query(
 
 
 @strawberry.type
-class Mutation(tokens.schema.Mutation):
+class Mutation(tokens.schema.Mutation, accounts.schema.Mutation, organizations.schema.Mutation):
     pass
 
 

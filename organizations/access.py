@@ -196,6 +196,10 @@ class Principal:
         kept = (None, self.organization(organization_id))
         return replace(self, grants={key: value for key, value in self.grants.items() if key in kept})
 
+    def joined(self, organization: Organization, role: str) -> Principal:
+        """The same actor, who has just become part of one organization more."""
+        return replace(self, grants={**self.grants, organization.pk: grant(role, name=organization.name)})
+
     def organization(self, organization_id: UUID | None) -> UUID:
         """The organization a write is about: the one named, else the only one.
 

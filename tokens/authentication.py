@@ -317,6 +317,8 @@ class PrincipalMiddleware:
         response = self._in_organization(request)
         uses = request.uses or [Use(_page(request), "", str(response.status_code))]
         usage.accepted(principal.token, uses, context.current().address, now)
+        if principal.expires_at is not None:
+            response["Token-Expires-At"] = principal.expires_at.isoformat().replace("+00:00", "Z")
         return response
 
     def _is_misplaced(self, request: HttpRequest) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import strawberry
+from django.core.exceptions import ValidationError
 from strawberry.types.info import Info
 
 from config.graphql import bulk, connection
@@ -30,8 +31,10 @@ def create_api_tokens(principal: Principal, rows: bulk.Rows) -> list[models.APIT
 
 def create_personal_access_token(principal: Principal, given: dict[str, Any]) -> models.PersonalAccessToken:
     organizations = given.pop("organization_ids", None)
+    if organizations == []:  # must not be read as "all"
+        raise ValidationError({"organization_ids": "Name at least one, or leave it out for all of yours."})
     return services.create_personal_access_token(
-        principal, organizations=organizations or None, **_born_active(given)
+        principal, organizations=organizations, **_born_active(given)
     )
 
 

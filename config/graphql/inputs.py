@@ -7,7 +7,7 @@ are part of the contract and refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -39,14 +39,19 @@ def create_input(
     *,
     related: Iterable[str] = (),
     refused: Iterable[str] = (),
+    optional: Collection[str] = (),
 ) -> None:
     """Define `Create<Model>Input`.
 
     `fields`: columns. `related`: to-many relations, in the singular (`organization` -> `organizationIDs`).
+    `optional`: columns that are never null on the wire and that the service fills when they are left out.
     `refused`: those of them, or of the keys made for them, that are part of the contract and no more.
     """
     node = NODES[model]
-    keys = [Key(field, field, _kind(model, field), not node.is_optional(field)) for field in fields]
+    keys = [
+        Key(field, field, _kind(model, field), field not in optional and not _is_optional(model, field))
+        for field in fields
+    ]
     keys += [Key(f"{relation}_ids", relation, "list[ID]") for relation in related]
     _add_input(f"Create{node.name}Input", keys, set(refused))
 
@@ -70,7 +75,7 @@ def _column_changes(model: type[models.Model], field: str) -> Iterator[Key]:
     yield Key(field, field, kind)
     if is_list:
         yield Key(f"append_{field}", field, kind)
-    if NODES[model].is_optional(field):
+    if _is_optional(model, field):
         yield Key(f"clear_{field.removesuffix('_id')}", field, "bool", empty=list if is_list else NoneType)
 
 
@@ -81,7 +86,19 @@ def _relation_changes(relation: str) -> Iterator[Key]:
 
 
 def _kind(model: type[models.Model], field: str) -> str:
-    return next(columns.type_name(one) for one in NODES[model].columns if one.attname == field)
+    return columns.type_name(_column(model, field))
+
+
+def _is_optional(model: type[models.Model], field: str) -> bool:
+    """As the wire shows it; a column that is written and never shown, as the model says."""
+    node = NODES[model]
+    return (
+        node.is_optional(field) if field in node.annotations else columns.is_optional(_column(model, field))
+    )
+
+
+def _column(model: type[models.Model], field: str) -> models.Field[Any, Any]:
+    return next(one for one in model._meta.concrete_fields if one.attname == field)
 
 
 def _add_input(name: str, keys: Sequence[Key], refused: set[str]) -> None:
@@ -123,6 +140,16 @@ def changes(given: Any) -> dict[str, Any]:
         **{key.name: values[key.name] for key in keys if key.empty is None},
         **{key.about: key.empty() for key in keys if key.empty is not None},
     }
+
+
+def with_appended(record: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes for a service that takes whole lists: `append_x` as the whole of x."""
+    answer = {name: value for name, value in changes.items() if not name.startswith("append_")}
+    for name in changes.keys() - answer.keys():
+        column = name.removeprefix("append_")
+        known = getattr(record, column)
+        answer[column] = [*known, *(one for one in changes[name] if one not in known)]
+    return answer
 
 
 def _refuse_contradictions(keys: Iterable[Key]) -> None:

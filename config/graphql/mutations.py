@@ -23,14 +23,24 @@ from config.graphql.scalars import as_id
 Service = Callable[..., Any]
 
 
-def create(model: type[models.Model], service: Service, **options: Any) -> StrawberryField:
-    """`create<Model>(input)`: `service(principal, given)` answers the new instance."""
+def create(
+    model: type[models.Model],
+    service: Service,
+    *,
+    after: Callable[[Info, Any], None] = lambda info, made: None,
+    **options: Any,
+) -> StrawberryField:
+    """`create<Model>(input)`: `service(principal, given)` answers the new instance.
+
+    `after` may tell the rest of the request what the new instance changes for the caller.
+    """
     node = NODES[model]
     payload = _payload(node, "Create")
 
     def resolver(info: Info, input: Any) -> Any:  # noqa: A002 (the contract's name)
         made = service(info.context.principal, inputs.sent(input))
-        return payload(**_read_back(info, node, made))
+        after(info, made)
+        return payload(**read_back(info, node, made))
 
     return root_field(resolver, {"input": f"Create{node.name}Input"}, payload, options)
 
@@ -44,7 +54,7 @@ def update(model: type[models.Model], service: Service, **options: Any) -> Straw
         principal = info.context.principal
         instance = node.visible_to(principal).get(pk=as_id(id))
         changed = service(principal, instance, inputs.changes(input))
-        return payload(**_read_back(info, node, changed))
+        return payload(**read_back(info, node, changed))
 
     return root_field(resolver, {"id": "ID", "input": f"Update{node.name}Input"}, payload, options)
 
@@ -81,7 +91,7 @@ def _payload(node: NodeType, verb: str) -> Any:
     return registry.add_type(f"{node.name}{verb}Payload", {snake(node.name): node.name})
 
 
-def _read_back(info: Info, node: NodeType, written: Any) -> dict[str, Any]:
+def read_back(info: Info, node: NodeType, written: Any) -> dict[str, Any]:
     """The payload's one field, with the row as a query would show it."""
     raw, principal = info._raw_info, info.context.principal
     nodes = selection.below(raw, raw.field_nodes, camel(snake(node.name)))
@@ -92,8 +102,10 @@ def _read_back(info: Info, node: NodeType, written: Any) -> dict[str, Any]:
 
 
 def root_field(
-    resolver: Any, arguments: dict[str, str], answer: Any, options: dict[str, Any]
+    resolver: Any, arguments: dict[str, str], answer: type | str, options: dict[str, Any]
 ) -> StrawberryField:
+    """A field whose arguments and answer are named as registry.py has them."""
+    answer = answer if isinstance(answer, str) else answer.__name__
     resolver.__module__ = registry.__name__
-    resolver.__annotations__ = {"info": Info, **arguments, "return": answer.__name__}
+    resolver.__annotations__ = {"info": Info, **arguments, "return": answer}
     return strawberry.field(resolver=resolver, **options)  # type: ignore[no-any-return]

@@ -13,14 +13,23 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.forms import UserForm
-from accounts.models import User
+from accounts.models import User, UserSetting
 from accounts.services import STANDING
-from organizations.operators import OperatorAdmin
+from organizations.operators import OperatorAdmin, ReadOnlyAdmin
 
 # Groups that give scopes are those of organizations; two things of one name would be one too many.
 admin.site.unregister(DjangoGroup)
 
-RECORD_FIELDS = ("id", "last_login", "created_at", "created_by", "updated_at", "updated_by")
+RECORD_FIELDS = (
+    "id",
+    "display_id",
+    "last_login",
+    "last_seen",
+    "created_at",
+    "created_by",
+    "updated_at",
+    "updated_by",
+)
 
 
 @admin.register(User)
@@ -28,7 +37,7 @@ class UserAdmin(OperatorAdmin):
     form = UserForm
     list_display = ("email", "display_name", "is_active", "is_staff", "last_login", "created_at")
     list_filter = ("is_active", "is_staff", "is_superuser")
-    search_fields = ("email", "first_name", "last_name", "display_name")
+    search_fields = ("email", "first_name", "last_name", "display_name", "=display_id")
     filter_horizontal = ("user_permissions",)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -64,3 +73,13 @@ class UserAdmin(OperatorAdmin):
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().changeform_view(*args, **kwargs)
+
+
+@admin.register(UserSetting)
+class UserSettingAdmin(ReadOnlyAdmin):
+    """What people chose themselves, and what deactivating them wrote."""
+
+    list_display = ("user", "status", "email_confirmed", "default_org", "suspended_at")
+    list_filter = ("status", "email_confirmed")
+    list_select_related = ("user", "default_org")
+    search_fields = ("user__email",)

@@ -1,4 +1,7 @@
-"""Organizations, their members and groups, for operators. Neighbours: operators.py (how), services.py."""
+"""Organizations, their settings, members, groups and invitations, for operators.
+
+Neighbours: operators.py (how), services.py and invitations.py (what).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,16 @@ from django.contrib.auth import get_user_model
 from django.db import models
 from django.http import HttpRequest
 
-from organizations import services
+from organizations import invitations, services
 from organizations.access import Principal
-from organizations.models import Group, GroupMembership, Organization, OrgMembership
+from organizations.models import (
+    Group,
+    GroupMembership,
+    Invite,
+    Organization,
+    OrganizationSetting,
+    OrgMembership,
+)
 from organizations.operators import LinesField, OperatorAdmin, ScopesField, ServiceForm
 
 RECORD_FIELDS = ("id", "created_at", "created_by", "updated_at", "updated_by")
@@ -252,3 +262,121 @@ class GroupAdmin(OperatorAdmin):
 
     def end(self, principal: Principal, record: Group) -> None:
         services.delete_group(principal, record)
+
+
+POLICY_FIELDS = (
+    "allowed_email_domains",
+    "identity_provider",
+    "identity_provider_client_id",
+    "oidc_discovery_endpoint",
+    "identity_provider_login_enforced",
+    "multifactor_auth_enforced",
+    "sso_exempt_domains",
+    "tags",
+)
+
+
+class SettingForm(ServiceForm):
+    allowed_email_domains = LinesField(required=False, help_text="One per line. Empty: any.")
+    sso_exempt_domains = LinesField(required=False, label="SSO exempt domains", help_text="One per line.")
+    new_client_secret = forms.CharField(
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Empty: stays as it is. It is never shown again.",
+    )
+    forget_client_secret = forms.BooleanField(required=False)
+    tags = LinesField(required=False, help_text="One per line.")
+
+    class Meta:
+        model = OrganizationSetting
+        fields = POLICY_FIELDS
+
+    def change(self, record: OrganizationSetting, changes: dict[str, Any]) -> OrganizationSetting:
+        secret = changes.pop("new_client_secret", "")
+        if changes.pop("forget_client_secret", False) or secret:
+            changes["identity_provider_client_secret"] = secret or None
+        return services.update_organization_setting(self.principal, record, changes)
+
+
+@admin.register(OrganizationSetting)
+class SettingAdmin(OperatorAdmin):
+    """Made and deleted with the organization alone."""
+
+    form = SettingForm
+    list_display = ("organization", "identity_provider", "identity_provider_login_enforced", "updated_at")
+    list_filter = ("identity_provider", "identity_provider_login_enforced")
+    list_select_related = ("organization",)
+    search_fields = ("organization__name",)
+
+    def get_fields(self, request: HttpRequest, obj: OrganizationSetting | None = None) -> tuple[str, ...]:
+        secrets = ("new_client_secret", "forget_client_secret")
+        return (
+            "organization",
+            *POLICY_FIELDS,
+            "client_secret",
+            *(secrets if self._may(request, obj) else ()),
+        )
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: OrganizationSetting | None = None
+    ) -> tuple[str, ...]:
+        return ("organization", "client_secret")
+
+    def _may(self, request: HttpRequest, obj: OrganizationSetting | None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    @admin.display(description="client secret")
+    def client_secret(self, setting: OrganizationSetting) -> str:
+        return "set" if setting.identity_provider_client_secret else "none"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: OrganizationSetting | None = None) -> bool:
+        return False
+
+
+class InviteForm(ServiceForm):
+    class Meta:
+        model = Invite
+        fields = ("owner", "recipient", "role")
+
+    def create(self, values: dict[str, Any]) -> Invite:
+        return invitations.invite(
+            self.principal,
+            organization_id=values["owner"].pk,
+            recipient=values["recipient"],
+            role=values["role"],
+        )
+
+
+@admin.register(Invite)
+class InviteAdmin(OperatorAdmin):
+    form = InviteForm
+    list_display = ("recipient", "owner", "role", "status", "expires", "send_attempts")
+    list_filter = ("status", "role")
+    list_select_related = ("owner",)
+    search_fields = ("recipient", "owner__name")
+    autocomplete_fields = ("owner",)
+
+    def get_fields(self, request: HttpRequest, obj: Invite | None = None) -> tuple[str, ...]:
+        if obj is None:
+            return ("owner", "recipient", "role")
+        told = ("status", "expires", "send_attempts", "requestor_id", "ownership_transfer", "groups", "tags")
+        return ("owner", "recipient", "role", *told, *RECORD_FIELDS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Invite | None = None) -> bool:
+        return False
+
+    def formfield_for_foreignkey(
+        self, db_field: models.ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> forms.ModelChoiceField[Any] | None:
+        kwargs.setdefault("queryset", Organization.objects.live())
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def consequences(self, record: Invite) -> list[str]:
+        return [f"The invitation of {record} is withdrawn: its link stops working."]
+
+    def end(self, principal: Principal, record: Invite) -> None:
+        invitations.withdraw(principal, record)

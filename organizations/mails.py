@@ -1,7 +1,6 @@
 """What is mailed to people, as plain text and HTML (templates/mail/), once the change is committed."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -33,11 +32,11 @@ def invitation(invite: Invite, link_secret: str, inviter: Any) -> Mail:
 
 def post_on_commit(mails: Sequence[Mail]) -> None:
     """All over one connection. A mail server that fails is logged, and the change stands."""
-    transaction.on_commit(partial(_post, mails), robust=True)
 
+    def post() -> None:
+        get_connection().send_messages(list(mails))
 
-def _post(mails: Sequence[Mail]) -> None:
-    get_connection().send_messages(list(mails))
+    transaction.on_commit(post, robust=True)
 
 
 @sensitive_variables()

@@ -150,6 +150,9 @@ class OrganizationSettingQuerySet(models.QuerySet["OrganizationSetting"]):
     def visible_to(self, principal: Principal) -> Self:
         return self.filter(organization__in=principal.organizations_with("read:organization"))
 
+    def with_secret(self) -> Self:
+        return self.filter(identity_provider_client_secret__isnull=False)
+
 
 class OrganizationSetting(Record):
     """The policy of an organization: who may join, and where its people log in. Made together with it."""

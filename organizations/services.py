@@ -184,6 +184,25 @@ def update_organization_setting(
     return setting
 
 
+def outdated_secrets() -> list[OrganizationSetting]:
+    """The settings whose secret another key than the first of FIELD_KEYS encrypts."""
+    rows = OrganizationSetting.objects.with_secret().select_related("organization")
+    return [setting for setting in rows if not setting.identity_provider_client_secret.is_current]
+
+
+def reseal(principal: Principal, setting: OrganizationSetting) -> None:
+    """Encrypt a secret anew, under the first key. Raises sealing.Unreadable."""
+    require(principal, "admin:organization", setting.organization_id)
+    with writing(principal):
+        rows = OrganizationSetting.objects.select_related("organization")
+        setting = rows.select_for_update(no_key=True, of=("self",)).get(pk=setting.pk)
+        sealed = setting.identity_provider_client_secret
+        if sealed is None:
+            return
+        difference = rewrite(principal, setting, {"identity_provider_client_secret": sealed.resealed()})
+        announce(principal, "organization_setting.updated", setting, setting.organization_id, **difference)
+
+
 def add_member(
     principal: Principal, *, organization_id: UUID, user_id: UUID, role: str = Role.MEMBER
 ) -> OrgMembership:

@@ -215,7 +215,7 @@ def test_a_new_token_needs_a_name_alone(create: Send, kind: str) -> None:
         ({"description": "x", "clearDescription": True}, ["description", "clearDescription"]),
         ({"expiresAt": wire(EXPIRY), "clearExpiresAt": True}, ["expiresAt", "clearExpiresAt"]),
     ],
-    ids=str,
+    ids=lambda value: ",".join(value),
 )
 def test_keys_that_contradict_each_other_are_refused_by_name(
     change: Send, kind: str, given: Input, keys: list[str]

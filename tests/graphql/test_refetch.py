@@ -183,7 +183,7 @@ def test_people_see_what_their_roles_let_them_list(world: World, acme: Tenant, q
         (("api_token:read", "read:organization"), {"APIToken", "Organization", "OrganizationSetting"}),
         (("read",), SHARED),
     ],
-    ids=str,
+    ids=lambda value: ",".join(sorted(value)) or "nothing",
 )
 def test_a_machine_sees_what_its_scopes_name(
     world: World, acme: Tenant, query: Query, scopes: tuple[str, ...], expected: set[str]

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from config.server import Server as Parent
-from config.server import options
 from tests.serving.conftest import Database, Serve, Server, wait_until
 
 
@@ -81,7 +80,8 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(
 
 def test_a_second_signal_waits_for_nothing() -> None:
     """It may arrive while the main thread, woken by the first, holds the lock of the event it waited for."""
-    told = Parent("config.wsgi:application", **options())
+    told = Parent.__new__(Parent)  # granian's __init__ would set up logging, here for the whole suite
+    told.interrupt_signal, told.main_loop_interrupt = False, threading.Event()
     told.signal_handler_interrupt()
     second = threading.Thread(target=told.signal_handler_interrupt, daemon=True)
 

@@ -195,6 +195,14 @@ def test_whatever_the_rows_hold_a_walk_equals_the_sorted_list(
     assert walked(page, order, size, backwards=True) == in_order(tokens, order)
 
 
+def test_an_order_that_repeats_itself_endlessly_is_the_order_of_its_first_keys(
+    page: Page, tokens: list[APIToken]
+) -> None:
+    order = [("name", "ASC"), ("expires_at", "DESC")] * 400
+
+    assert walked(page, order, 5) == in_order(tokens, order[:2])
+
+
 def test_after_and_before_together_give_what_lies_between(page: Page, tokens: list[APIToken]) -> None:
     edges = page().data["apiTokens"]["edges"]
     between = {"after": edges[2]["cursor"], "before": edges[7]["cursor"]}

@@ -20,6 +20,7 @@ from organizations.access import Unauthorized, command, operator
 from organizations.invitations import InvitationClosed, InvitationForOthers
 from organizations.models import Group, Invite, InviteStatus, OrgMembership, Role
 from tests import traces
+from tests.admin.conftest import Desk
 from tests.conftest import World
 from tests.factories import SETUP, UserFactory, make_api_token, make_organization, make_personal_token
 from tests.organizations.mailbox import committed, letters, link_secret
@@ -572,3 +573,20 @@ def test_an_invitation_of_one_organization_says_nothing_of_another(world: World)
         lambda: invitations.invite(person(world.owner), organization_id=other.pk, recipient="new@example.org")
     )
     assert {letter.subject for letter in mail.outbox} == {"Join acme on Tollgate", "Join initech on Tollgate"}
+
+
+def test_operators_invite_and_withdraw_in_the_admin(world: World) -> None:
+    desk = Desk(UserFactory(email="root@example.org", is_staff=True, is_superuser=True))
+    given = {"owner": str(world.acme.pk), "recipient": "New@example.org", "role": "OWNER"}
+    committed(lambda: desk.submit("organizations_invite_add", **given))
+    one = Invite.objects.get()
+    assert (one.recipient, one.role, len(letters())) == ("new@example.org", "OWNER", 1)
+    assert "invited already" in desk.submit("organizations_invite_add", **given).text
+
+    shown = desk.get("organizations_invite_change", one.pk).text
+    assert "INVITATION_SENT" in shown or "Invitation Sent" in shown
+    assert link_secret() not in shown
+    assert desk.post("organizations_invite_change", one.pk, role="ADMIN").status_code == 403
+    desk.post("organizations_invite_delete", one.pk, post="yes")
+    assert Event.objects.latest("id").action == "invite.deleted"
+    assert not Invite.objects.exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
@@ -36,13 +37,17 @@ def main() -> None:
 
 
 def make_secrets(path: Path) -> None:
-    """A SECRET_KEY and a first pepper, readable by their owner alone. An existing file is left as it is."""
+    """A SECRET_KEY, a first pepper and a first key for fields, readable by their owner alone.
+
+    An existing file is left as it is.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
     with os.fdopen(descriptor, "w") as file:
         file.write(f"SECRET_KEY={secrets.token_urlsafe(48)}\nTOKEN_PEPPERS=1:{secrets.token_hex(32)}\n")
+        file.write(f"FIELD_KEYS={Fernet.generate_key().decode()}\n")
 
 
 def is_new() -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from config import serve, server
 
@@ -26,8 +27,9 @@ def test_no_two_installations_share_a_secret(tmp_path: Path) -> None:
         serve.make_secrets(tmp_path / name)
     first, second = (dict(lines(tmp_path / name)) for name in ("first", "second"))
 
-    assert first.keys() == second.keys() == {"SECRET_KEY", "TOKEN_PEPPERS"}
+    assert first.keys() == second.keys() == {"SECRET_KEY", "TOKEN_PEPPERS", "FIELD_KEYS"}
     assert not set(first.values()) & set(second.values())
+    assert Fernet(first.pop("FIELD_KEYS"))
     assert all(len(value) >= 64 for value in first.values())
 
 

@@ -187,12 +187,12 @@ def test_each_selection_of_nested_fragments_is_weighed_once(spread: str) -> None
 
 
 def test_150_nested_fragments_are_fine_and_their_doubling_is_not(ask: Ask) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert ask(nested_fragments(150)).data
     assert refused(ask(nested_fragments(150, "...F% ...F%")), "too large")
 
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -226,11 +226,11 @@ def test_a_cycle_of_fragments_is_named(ask: Ask, document: str) -> None:
     ids=lambda document: document[:40],
 )
 def test_a_bomb_is_refused_before_it_goes_off(ask: Ask, document: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert ask(document).code == "BAD_REQUEST"
 
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 # --- what must pass ----------------------------------------------------------------------------------

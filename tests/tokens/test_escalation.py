@@ -253,7 +253,7 @@ def test_a_bound_token_mints_none_that_reaches_further(world: World, attempt: At
     acme, globex = str(world.acme.pk), str(world.globex.pk)
     assert made_for(organizationIDs=[acme]) is None
     assert made_for() == "UNAUTHORIZED"
-    assert made_for(organizationIDs=[]) == "UNAUTHORIZED"
+    assert made_for(organizationIDs=[]) == "VALIDATION_ERROR"  # none is not all
     assert made_for(organizationIDs=[globex]) == "NOT_FOUND"
     assert made_for(organizationIDs=[acme, globex]) == "NOT_FOUND"
 

@@ -17,6 +17,7 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
@@ -102,7 +103,7 @@ class Meter:
         return Weight(
             below.depth + 1,
             below.aliases + (selection.alias is not None),
-            1 + below.cost * (_rows(selection) if below.is_page else 1),
+            1 + below.cost * (_rows(selection) if below.is_page or selection.name.value == "nodes" else 1),
             selection.name.value == "edges",
         )
 
@@ -114,8 +115,10 @@ class Meter:
 
 
 def _rows(field: FieldNode) -> int:
-    """How many rows a field may answer: `first` or `last` where it is a literal, else a full page."""
+    """How many rows a field may answer: `first`, `last` or `ids` where it is a literal, else a full page."""
     for argument in field.arguments or ():
+        if argument.name.value == "ids" and isinstance(argument.value, ListValueNode):
+            return max(1, min(len(argument.value.values), MOST))
         if argument.name.value in ("first", "last") and isinstance(argument.value, IntValueNode):
             return max(1, min(int(argument.value.value[:9]), MOST))
     return MOST

@@ -38,9 +38,6 @@ DOCUMENTS_KEPT = 500
 LONGEST_KEPT = 4_000
 """Characters. A parsed document takes up to 200 times as many bytes."""
 
-UNREADABLE = (MultiPartParserError, LookupError, TypeError, ValueError)
-"""What Django's parser raises on a body that is none, and on encodings nobody has."""
-
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u(?:0000|\{0+\})")
 """As JSON and GraphQL escape it. PostgreSQL cannot store it."""
 
@@ -157,10 +154,10 @@ class GraphQLView:
         most = settings.GRAPHQL_UPLOAD_BYTES
         if _declared_length(request) > most:
             raise BadRequest(f"The upload is longer than {most} bytes. Split it.", 413)
-        request.encoding = "utf-8"  # whatever its header says
+        request.encoding = "utf-8"  # its header may name one that nobody has
         try:
             parts, files = request.POST, request.FILES
-        except UNREADABLE:
+        except MultiPartParserError:
             raise BadRequest("The upload is not well-formed multipart/form-data.") from None
         operations, places = self._part(parts, "operations"), self._part(parts, "map")
         if self.secret is not None and uploads.hold(files, self.secret):

@@ -552,6 +552,11 @@ MALFORMED: dict[str, Callable[[], dict[str, Any]]] = {
         "map": '{"0": ["variables.nothing"]}',
         "0": file(),
     },
+    "map names a place outside variables": lambda: {
+        "operations": OPERATIONS[:-1] + ', "extensions": {"x": null}}',
+        "map": '{"0": ["extensions.x"]}',
+        "0": file(),
+    },
     "map no JSON": lambda: {"operations": OPERATIONS, "map": "0", "0": file()},
     "map empty": lambda: {"operations": OPERATIONS, "map": "{}"},
     "map empty, and a file": lambda: {"operations": OPERATIONS, "map": "{}", "0": file()},
@@ -631,6 +636,14 @@ def test_what_is_no_upload_is_a_bad_request(post: Send, case: str) -> None:
     assert names() == []
 
 
+def test_a_request_without_files_can_be_sent_in_parts(world: World, post: Send) -> None:
+    operations = json.dumps({"query": "{ viewer { kind } }"})
+
+    answer = post({"operations": operations, "map": "{}"})
+
+    assert answer.data == {"viewer": {"kind": "personal_access_token"}}
+
+
 def test_a_file_can_go_to_a_place_in_a_list(world: World, post: Send) -> None:
     document = "mutation($files: [Upload!]!) { createBulkCSVAPIToken(input: $files) { apiTokens { id } } }"
 
@@ -662,7 +675,7 @@ RAW_BODIES: dict[str, tuple[str, bytes]] = {
     ),
     "a charset in a name": (
         "multipart/form-data; boundary=x",
-        b"--x\r\nContent-Disposition: form-data; name*=nonsense''operations\r\n\r\n{}\r\n--x--\r\n",
+        b"--x\r\nContent-Disposition: form-data; name*=nonsense''%41\r\n\r\n{}\r\n--x--\r\n",
     ),
     "base64 that is none": (
         "multipart/form-data; boundary=x",

@@ -1,5 +1,6 @@
 """`node` and `nodes`: whatever one may see, by its id alone; whatever one may not, as if it did not exist."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -252,6 +253,20 @@ def test_more_than_100_ids_are_refused_rather_than_cut(acme: Tenant, query: Quer
     assert len(most.data["nodes"]) == 100
     assert (more.code, more.body["data"]) == ("BAD_REQUEST", None)
     assert "At most 100 ids" in more.error["message"]
+
+
+def test_what_hangs_on_nodes_is_counted_as_often_as_there_may_be_nodes(acme: Tenant, query: Query) -> None:
+    key, token = acme.id("Organization"), acme.personal.token
+    members = "members { edges { node { organization { members { edges { node { id } } } } } } }"
+    of_organizations = f"{{ ... on Organization {{ {members} }} }}"
+
+    def asked(document: str, **variables: Any) -> str | None:
+        return query(f"{document} {of_organizations} }}", variables, token=token).code
+
+    assert asked("query($id: ID!) { node(id: $id)", id=key) is None
+    assert asked(f'{{ nodes(ids: ["{key}"])') is None
+    assert asked("query($ids: [ID!]!) { nodes(ids: $ids)", ids=[key]) == "BAD_REQUEST"
+    assert asked(f"{{ nodes(ids: {json.dumps([key] * 100)})") == "BAD_REQUEST"
 
 
 # --- what is selected --------------------------------------------------------------------------------

@@ -223,7 +223,12 @@ def _unexempted(request: HttpRequest) -> HttpResponse:
 
 
 def _declared_length(request: HttpRequest) -> float:
-    """Of the body, in bytes, before any of it is read; what is no number is too long."""
+    """Of the body, in bytes, before any of it is read; what is no number is too long.
+
+    Raises BadRequest for none at all where a body follows in chunks: WSGI has no way to read those.
+    """
+    if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        raise BadRequest("Send a Content-Length, not the body in chunks.", 411)
     declared = request.META.get("CONTENT_LENGTH") or "0"
     return int(declared[:20]) if declared.isdecimal() else math.inf
 

@@ -783,6 +783,18 @@ def test_an_upload_that_says_it_is_too_long_is_not_read(client: Client, owner: s
         )
 
 
+def test_an_upload_in_chunks_is_told_to_say_its_length(client: Client, owner: str) -> None:
+    response = client.generic(
+        "POST",
+        "/query",
+        b"",
+        content_type="multipart/form-data; boundary=x",
+        headers={"authorization": f"Bearer {owner}", "transfer-encoding": "chunked"},
+    )
+
+    assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (411, "BAD_REQUEST")
+
+
 def test_a_file_of_three_megabytes_is_refused_before_it_is_read(send: Send) -> None:
     answer = send(b"name\n" + b"x" * 3_000_000)
 

@@ -95,7 +95,8 @@ def invite_many(principal: Principal, rows: bulk.Rows) -> list[models.Invite]:
 
 
 def _invited(principal: Principal, given: dict[str, Any]) -> dict[str, Any]:
-    return {**given, "organization_id": principal.organization(given.pop("owner_id", None))}
+    organization_id = principal.organization(given.pop("owner_id", None))
+    return {**given, "organization_id": organization_id}
 
 
 # --- fields of their own -------------------------------------------------------------------------------

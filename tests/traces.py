@@ -34,11 +34,13 @@ class Listener(logging.Handler):
         self.leaks += self.minted.shown_in([self.format(record)])
 
 
-def rows() -> Iterator[str]:
-    """Every row of every table, as text. Nothing where a test has left its transaction broken."""
+def rows(*labels: str) -> Iterator[str]:
+    """Every row of these apps, or of all, as text. Nothing where a test has left its transaction broken."""
     try:
         with connection.cursor() as cursor:
             for model in apps.get_models(include_auto_created=True):
+                if labels and model._meta.app_label not in labels:
+                    continue
                 cursor.execute(f"SELECT * FROM {connection.ops.quote_name(model._meta.db_table)}")  # noqa: S608
                 yield from (f"{model.__name__}: {' '.join(map(_text, row))}" for row in cursor.fetchall())
     except DatabaseError:

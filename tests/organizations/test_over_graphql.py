@@ -10,7 +10,7 @@ from accounts.models import User
 from audit.models import Event
 from organizations.models import GroupMembership, Organization, OrgMembership, Role
 from tests.conftest import Answer, Query, World
-from tests.factories import UserFactory, make_api_token, make_personal_token
+from tests.factories import UserFactory, join, make_api_token, make_personal_token
 
 Ask = Callable[..., Answer]
 
@@ -287,3 +287,15 @@ def test_many_members_are_demoted_at_once_and_the_last_owner_is_left(world: Worl
         "notUpdatedIDs": ids[1:],
         "error": "BULK_ACTION_INCOMPLETELY_APPLIED",
     }
+
+
+def test_an_invitation_goes_out_from_the_organization_it_names(world: World, ask: Ask) -> None:
+    """Somebody in two organizations must name one."""
+    document = "mutation($i: CreateInviteInput!) { createInvite(input: $i) { invite { owner { name } } } }"
+    join(world.owner, world.globex, Role.ADMIN)
+
+    for organization in (world.acme, world.globex):
+        answer = ask(
+            world.owner, document, i={"recipient": "new@example.net", "ownerID": str(organization.pk)}
+        )
+        assert answer.data["createInvite"]["invite"]["owner"] == {"name": organization.name}

@@ -1,0 +1,339 @@
+"""Every mutation, its arguments, who may call it, and the event it leaves. A mutation without an entry fails
+the suite. What is expected is said here in words; it is not derived from the code it judges.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.actions import Action
+from tests.mutations.tenancy import Tenancy
+
+ALLOWED, LEFT = "ALLOWED", "LEFT"
+"""LEFT: of many rows, those that are not the caller's to change are named, and the call is no error."""
+UNAUTHORIZED, INSUFFICIENT_SCOPES, NOT_FOUND = "UNAUTHORIZED", "INSUFFICIENT_SCOPES", "NOT_FOUND"
+VALIDATION_ERROR, BAD_REQUEST = "VALIDATION_ERROR", "BAD_REQUEST"
+
+ROLES = ("owner", "admin", "member", "auditor")
+PEOPLE = (*ROLES, "outsider")
+"""Each with a session, and with a personal token without scopes, which may do what its owner may."""
+NARROW = "owner's reading token"
+MACHINES = ("reading machine", "writing machine", "machine")
+"""API tokens of acme; the last one has the scope admin."""
+FOREIGN = "machine of globex"
+"""An API token of the outsider's organization, with the scope admin."""
+PRINCIPALS = (*PEOPLE, *(f"{one}'s token" for one in PEOPLE), NARROW, *MACHINES, FOREIGN)
+
+ADMINS = ("owner", "admin")
+ADMINISTRATION = (*ADMINS, "machine")
+
+Arguments = Callable[[Tenancy], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Whoever `may` is allowed, and each of `rows` rows leaves the one event `told`.
+
+    Everybody else of acme is UNAUTHORIZED, a token below the scope INSUFFICIENT_SCOPES, and whoever is not of
+    acme gets what `strangers` get; `otherwise` says where that is not so. A file is not sent in a session.
+    """
+
+    given: Arguments
+    told: Action
+    may: Collection[str]
+    rows: int = 1
+    strangers: str = NOT_FOUND
+    otherwise: Mapping[str, str] = field(default_factory=dict)
+    is_file: bool = False
+
+    def expected(self, who: str) -> str:
+        actor = who.removesuffix("'s token")
+        if self.is_file and who in PEOPLE:
+            return BAD_REQUEST
+        if actor in self.may:
+            return ALLOWED
+        if actor in self.otherwise:
+            return self.otherwise[actor]
+        if actor in ("outsider", FOREIGN):
+            return self.strangers
+        if actor in (NARROW, "reading machine", "writing machine"):
+            return INSUFFICIENT_SCOPES
+        return UNAUTHORIZED
+
+
+def csv(*rows: str) -> bytes:
+    return "\r\n".join(rows).encode()
+
+
+def answered(code: str, *who: str) -> dict[str, str]:
+    return dict.fromkeys(who, code)
+
+
+NO_PERSON = answered(UNAUTHORIZED, *MACHINES, FOREIGN)
+"""What only people do, with no scope at the door."""
+UNSEEN = answered(NOT_FOUND, "admin", "member", "auditor", *MACHINES, FOREIGN)
+"""What is one person's own is there for nobody else."""
+OWN = answered(NOT_FOUND, "admin", "member", "auditor", "machine")
+"""Likewise, behind a scope."""
+API_TOKENS_UNSEEN = answered(NOT_FOUND, "member")
+TOKENS_LEFT = answered(LEFT, "member", "auditor")
+"""Everybody manages tokens of their own; so the door is open, and each row decides."""
+
+POLICY: dict[str, Rule] = {
+    # --- API tokens
+    "createAPIToken": Rule(
+        lambda acme: {"input": {"name": "new", "ownerID": acme["organization"]}},
+        Action.API_TOKEN_CREATED,
+        ADMINISTRATION,
+    ),
+    "updateAPIToken": Rule(
+        lambda acme: {"id": acme["api token"], "input": {"name": "renamed"}},
+        Action.API_TOKEN_UPDATED,
+        ADMINISTRATION,
+        otherwise=API_TOKENS_UNSEEN,
+    ),
+    "deleteAPIToken": Rule(
+        lambda acme: {"id": acme["api token"]},
+        Action.API_TOKEN_DELETED,
+        ADMINISTRATION,
+        otherwise=API_TOKENS_UNSEEN,
+    ),
+    "createBulkAPIToken": Rule(
+        lambda acme: {"input": [{"name": name, "ownerID": acme["organization"]} for name in "ab"]},
+        Action.API_TOKEN_CREATED,
+        ADMINISTRATION,
+        rows=2,
+    ),
+    "createBulkCSVAPIToken": Rule(
+        lambda acme: {"input": csv("name,ownerID", *(f"{name},{acme['organization']}" for name in "ab"))},
+        Action.API_TOKEN_CREATED,
+        ADMINISTRATION,
+        rows=2,
+        is_file=True,
+    ),
+    "updateBulkAPIToken": Rule(
+        lambda acme: {"ids": acme.both("api token"), "input": {"name": "renamed"}},
+        Action.API_TOKEN_UPDATED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
+        otherwise=TOKENS_LEFT,
+    ),
+    "updateBulkCSVAPIToken": Rule(
+        lambda acme: {"input": csv("id,name", *(f"{one},renamed" for one in acme.both("api token")))},
+        Action.API_TOKEN_UPDATED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
+        otherwise=TOKENS_LEFT,
+        is_file=True,
+    ),
+    "deleteBulkAPIToken": Rule(
+        lambda acme: {"ids": acme.both("api token")},
+        Action.API_TOKEN_DELETED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
+        otherwise=TOKENS_LEFT,
+    ),
+    # --- personal tokens: everybody's own
+    "createPersonalAccessToken": Rule(
+        lambda acme: {"input": {"name": "new", "scopes": ["read"]}},
+        Action.PERSONAL_ACCESS_TOKEN_CREATED,
+        PEOPLE,
+        strangers=UNAUTHORIZED,
+    ),
+    "updatePersonalAccessToken": Rule(
+        lambda acme: {"id": acme["personal token"], "input": {"name": "renamed"}},
+        Action.PERSONAL_ACCESS_TOKEN_UPDATED,
+        ("owner",),
+        otherwise=OWN,
+    ),
+    "deletePersonalAccessToken": Rule(
+        lambda acme: {"id": acme["personal token"]},
+        Action.PERSONAL_ACCESS_TOKEN_DELETED,
+        ("owner",),
+        otherwise=OWN,
+    ),
+    # --- people
+    "updateUser": Rule(
+        lambda acme: {"id": acme["self"], "input": {"displayName": "renamed"}},
+        Action.USER_UPDATED,
+        ("owner",),
+        otherwise=answered(UNAUTHORIZED, *MACHINES),
+    ),
+    "updateUserSetting": Rule(
+        lambda acme: {"id": acme["own setting"], "input": {"defaultOrgID": acme["organization"]}},
+        Action.USER_SETTING_UPDATED,
+        ("owner",),
+        otherwise=UNSEEN,
+    ),
+    # --- organizations
+    "createOrganization": Rule(
+        lambda acme: {"input": {"name": "new"}},
+        Action.ORGANIZATION_CREATED,
+        PEOPLE,
+        otherwise=NO_PERSON,
+    ),
+    "createOrganizationWithMembers": Rule(
+        lambda acme: {
+            "organizationInput": {"name": "new", "parentID": acme["organization"]},
+            "members": [{"userID": acme["stranger"], "role": "MEMBER"}],
+        },
+        Action.ORGANIZATION_CREATED,
+        ADMINS,
+        otherwise=NO_PERSON,
+    ),
+    "updateOrganization": Rule(
+        lambda acme: {"id": acme["organization"], "input": {"displayName": "renamed"}},
+        Action.ORGANIZATION_UPDATED,
+        (*ADMINISTRATION, "writing machine"),
+    ),
+    "deleteOrganization": Rule(
+        lambda acme: {"id": acme["organization"]}, Action.ORGANIZATION_DELETED, ("owner",)
+    ),
+    "updateOrganizationSetting": Rule(
+        lambda acme: {"id": acme["setting"], "input": {"allowedEmailDomains": ["example.org"]}},
+        Action.ORGANIZATION_SETTING_UPDATED,
+        ADMINISTRATION,
+    ),
+    "transferOrganizationOwnership": Rule(
+        lambda acme: {"organizationID": acme["organization"], "newOwnerID": acme["member"]},
+        Action.ORGANIZATION_TRANSFERRED,
+        ("owner",),
+    ),
+    "leaveOrganization": Rule(
+        lambda acme: {"organizationID": acme["organization"]},
+        Action.MEMBER_LEFT,
+        ("admin", "member", "auditor"),
+        otherwise=answered(VALIDATION_ERROR, "owner") | answered(UNAUTHORIZED, *MACHINES),
+    ),
+    # --- members: roles are people's to give, and no machine has one
+    "createOrgMembership": Rule(
+        lambda acme: {"input": _member(acme, "stranger")},
+        Action.MEMBER_ADDED,
+        ADMINS,
+    ),
+    "createBulkOrgMembership": Rule(
+        lambda acme: {"input": [_member(acme, "stranger"), _member(acme, "another stranger")]},
+        Action.MEMBER_ADDED,
+        ADMINS,
+        rows=2,
+    ),
+    "updateOrgMembership": Rule(
+        lambda acme: {"id": acme["membership"], "input": {"role": "AUDITOR"}},
+        Action.MEMBER_UPDATED,
+        ADMINS,
+    ),
+    "updateBulkOrgMembership": Rule(
+        lambda acme: {"ids": acme.both("membership"), "input": {"role": "AUDITOR"}},
+        Action.MEMBER_UPDATED,
+        ADMINS,
+        rows=2,
+        strangers=LEFT,
+        otherwise=answered(LEFT, "machine"),
+    ),
+    "deleteOrgMembership": Rule(lambda acme: {"id": acme["membership"]}, Action.MEMBER_REMOVED, ADMINS),
+    "deleteBulkOrgMembership": Rule(
+        lambda acme: {"ids": acme.both("membership")},
+        Action.MEMBER_REMOVED,
+        ADMINS,
+        rows=2,
+        strangers=LEFT,
+        otherwise=answered(LEFT, "machine"),
+    ),
+    # --- groups
+    "createGroup": Rule(
+        lambda acme: {"input": {"name": "new", "ownerID": acme["organization"]}},
+        Action.GROUP_CREATED,
+        ADMINISTRATION,
+    ),
+    "createGroupWithMembers": Rule(
+        lambda acme: {
+            "groupInput": {"name": "new", "ownerID": acme["organization"]},
+            "members": [{"userID": acme["member"], "role": "ADMIN"}],
+        },
+        Action.GROUP_CREATED,
+        ADMINISTRATION,
+    ),
+    "createBulkGroup": Rule(
+        lambda acme: {"input": [{"name": name, "ownerID": acme["organization"]} for name in "ab"]},
+        Action.GROUP_CREATED,
+        ADMINISTRATION,
+        rows=2,
+    ),
+    "updateGroup": Rule(
+        lambda acme: {"id": acme["group"], "input": {"description": "changed"}},
+        Action.GROUP_UPDATED,
+        ADMINISTRATION,
+    ),
+    "deleteGroup": Rule(lambda acme: {"id": acme["group"]}, Action.GROUP_DELETED, ADMINISTRATION),
+    "deleteBulkGroup": Rule(
+        lambda acme: {"ids": acme.both("group")},
+        Action.GROUP_DELETED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
+    ),
+    "createGroupMembership": Rule(
+        lambda acme: {"input": _place(acme, "member")}, Action.GROUP_MEMBER_ADDED, ADMINISTRATION
+    ),
+    "createBulkGroupMembership": Rule(
+        lambda acme: {"input": [_place(acme, "member"), _place(acme, "another member")]},
+        Action.GROUP_MEMBER_ADDED,
+        ADMINISTRATION,
+        rows=2,
+    ),
+    "updateGroupMembership": Rule(
+        lambda acme: {"id": acme["place"], "input": {"role": "ADMIN"}},
+        Action.GROUP_MEMBER_UPDATED,
+        ADMINISTRATION,
+    ),
+    "deleteGroupMembership": Rule(
+        lambda acme: {"id": acme["place"]}, Action.GROUP_MEMBER_REMOVED, ADMINISTRATION
+    ),
+    "deleteBulkGroupMembership": Rule(
+        lambda acme: {"ids": acme.both("place")},
+        Action.GROUP_MEMBER_REMOVED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
+    ),
+    # --- invitations: they give roles, as above
+    "createInvite": Rule(
+        lambda acme: {"input": _invited(acme, "a")},
+        Action.INVITE_CREATED,
+        ADMINS,
+    ),
+    "createBulkInvite": Rule(
+        lambda acme: {"input": [_invited(acme, "a"), _invited(acme, "b")]},
+        Action.INVITE_CREATED,
+        ADMINS,
+        rows=2,
+    ),
+    "updateInvite": Rule(
+        lambda acme: {"id": acme["invite"], "input": {"role": "AUDITOR"}}, Action.INVITE_UPDATED, ADMINS
+    ),
+    "resendInvite": Rule(lambda acme: {"id": acme["invite"]}, Action.INVITE_RESENT, ADMINS),
+    "deleteInvite": Rule(lambda acme: {"id": acme["invite"]}, Action.INVITE_DELETED, ADMINS),
+    "deleteBulkInvite": Rule(
+        lambda acme: {"ids": acme.both("invite")},
+        Action.INVITE_DELETED,
+        ADMINS,
+        rows=2,
+        strangers=LEFT,
+        otherwise=answered(LEFT, "machine"),
+    ),
+}
+
+
+def _member(acme: Tenancy, who: str) -> dict[str, Any]:
+    return {"organizationID": acme["organization"], "userID": acme[who], "role": "MEMBER"}
+
+
+def _place(acme: Tenancy, who: str) -> dict[str, Any]:
+    return {"groupID": acme["another group"], "userID": acme[who], "role": "MEMBER"}
+
+
+def _invited(acme: Tenancy, name: str) -> dict[str, Any]:
+    return {"ownerID": acme["organization"], "recipient": f"{name}@example.net", "role": "MEMBER"}

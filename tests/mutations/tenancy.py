@@ -1,0 +1,119 @@
+"""What there is to change in one organization, and a call of a mutation as a client sends it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.test import Client
+from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+
+from accounts.models import User
+from audit.models import Event
+from config.schema import schema
+from organizations import invitations, services
+from organizations.models import Organization
+from tests import traces
+from tests.conftest import Answer
+from tests.factories import SETUP, UserFactory, join, make_api_token, make_organization, make_personal_token
+
+ROOT = schema._schema.mutation_type
+assert ROOT is not None
+MUTATIONS = ROOT.fields
+
+
+class Tenancy(dict[str, str]):
+    """Name of a thing -> its id. Of what is changed in bulk there is `thing` and `another thing`."""
+
+    def both(self, thing: str) -> list[str]:
+        return [self[thing], self[f"another {thing}"]]
+
+    def name(self, key: str) -> str:
+        return next(name for name, one in self.items() if one == key)
+
+
+def tenancy(organization: Organization, owner: User, *colleagues: User) -> Tenancy:
+    """Things of an organization and of its owner. A stranger is somebody these people know from elsewhere."""
+    elsewhere = make_organization(f"friends of {organization.name}", UserFactory())
+    for one in (owner, *colleagues):
+        join(one, elsewhere)
+    group, another_group = (
+        services.create_group(SETUP, organization_id=organization.pk, name=name)
+        for name in ("reviewers", "readers")
+    )
+    things: dict[str, Any] = {
+        "organization": organization,
+        "setting": organization.setting,
+        "self": owner,
+        "own setting": owner.setting,
+        "personal token": make_personal_token(owner),
+        "group": group,
+        "another group": another_group,
+    }
+    for prefix in ("", "another "):
+        clerk = things[f"{prefix}member"] = join(UserFactory(), organization)
+        things[f"{prefix}membership"] = organization.members.get(user=clerk)
+        things[f"{prefix}place"] = services.add_to_group(SETUP, group, clerk.pk)
+        things[f"{prefix}stranger"] = join(UserFactory(), elsewhere)
+        things[f"{prefix}api token"] = make_api_token(organization)
+        things[f"{prefix}invite"] = invitations.invite(
+            SETUP, organization_id=organization.pk, recipient=f"{prefix.strip()}new@example.net"
+        )
+    return Tenancy({name: str(one.pk) for name, one in things.items()})
+
+
+def call(name: str, variables: dict[str, Any], headers: dict[str, str]) -> Answer:
+    """A mutation with these arguments; a file among them goes by the multipart convention."""
+    body = {"query": document(name), "variables": variables}
+    if isinstance(content := variables.get("input"), bytes):
+        body["variables"] = {"input": None}
+        parts = {"operations": json.dumps(body), "map": '{"0": ["variables.input"]}'}
+        sent: Any = {**parts, "0": SimpleUploadedFile("rows.csv", content, "text/csv")}
+        response = Client().post("/query", sent, headers=headers)
+    else:
+        response = Client().post("/query", json.dumps(body), content_type="application/json", headers=headers)
+    return Answer(response.status_code, response.json(), dict(response.headers))
+
+
+def document(name: str) -> str:
+    """The mutation with all its arguments as variables, and all of its payload."""
+    field = MUTATIONS[name]
+    declared = ", ".join(f"${key}: {argument.type}" for key, argument in field.args.items())
+    passed = ", ".join(f"{key}: ${key}" for key in field.args)
+    payload = get_named_type(field.type)
+    assert isinstance(payload, GraphQLObjectType)
+    selected = " ".join(
+        key if is_leaf_type(get_named_type(one.type)) else f"{key} {{ id }}"
+        for key, one in payload.fields.items()
+    )
+    return f"mutation({declared}) {{ {name}({passed}) {{ {selected} }} }}"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def session(user: User) -> dict[str, str]:
+    browser = Client()
+    browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return {"cookie": browser.cookies.output(header="", attrs=[]).strip()}
+
+
+def stored() -> list[str]:
+    """Every row there is, but for the trail, the sessions and what Django keeps of itself."""
+    return sorted(traces.rows("organizations", "accounts", "tokens"))
+
+
+def trail(after: int) -> list[str]:
+    """The events since there were so many."""
+    return list(Event.objects.order_by("id").values_list("action", flat=True)[after:])
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens inside leaves nothing, so that the next one finds the same world."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)

@@ -6,7 +6,7 @@ import strawberry
 from strawberry.types.info import Info
 
 from accounts import models, services, types  # noqa: F401 (types registers what the fields answer)
-from config.graphql import connection, selection
+from config.graphql import bulk, connection, selection
 from config.graphql.generate import annotation_of
 from config.graphql.inputs import with_appended
 from config.graphql.mutations import single, update
@@ -60,3 +60,7 @@ class Mutation:
     # The services ask whether it is the person themselves.
     update_user = update(models.User, update_user, directives=authenticated())
     update_user_setting = update(models.UserSetting, update_setting, directives=authenticated())
+    update_bulk_user_setting = bulk.update(models.UserSetting, update_setting, directives=authenticated())
+    update_bulk_csv_user_setting = bulk.update_from_csv(
+        models.UserSetting, update_setting, directives=authenticated()
+    )

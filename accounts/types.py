@@ -5,6 +5,7 @@ from __future__ import annotations
 from accounts import models
 from config.graphql.generate import node
 from config.graphql.inputs import update_input
+from config.graphql.registry import ID
 
 
 @node(
@@ -18,13 +19,20 @@ class User:
     display_name: str
 
 
-@node(models.UserSetting, joined=("user",))
+@node(
+    models.UserSetting,
+    joined=("user",),
+    edges=("user", "default_org"),
+    enums={"status": "UserSettingUserStatus"},
+)
 class UserSetting:
     """What a person chose for themselves, and what the server knows of their account"""
 
+    user_id: ID | None
+    user: User | None
     locked: bool
     email_confirmed: bool
-    status: UserSettingStatus  # type: ignore[name-defined]  # noqa: F821 (generated from the choices)
+    status: UserSettingUserStatus  # type: ignore[name-defined]  # noqa: F821 (generated from the choices)
 
 
 OWNED = ("locked", "silenced_at", "suspended_at", "status", "email_confirmed", "is_tfa_enabled", "user_id")

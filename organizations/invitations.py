@@ -8,7 +8,7 @@ services.py (members), mails.py (what is written), accounts/views.py (the page b
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -54,8 +54,9 @@ def invite(principal: Principal, **asked: Any) -> Invite:
     return invite_many(principal, [asked])[0]
 
 
-def invite_many(principal: Principal, asked: Sequence[Mapping[str, Any]]) -> list[Invite]:
-    """Mail a link to each of several addresses, or to none of them. Each item:
+def invite_many(principal: Principal, asked: Iterable[Mapping[str, Any]]) -> list[Invite]:
+    """Mail a link to each of several addresses, or to none of them. Each item, taken when the one before is
+    done:
 
     organization_id, recipient; role (MEMBER), group_ids, ownership_transfer (the role is then OWNER),
     expires (at most INVITATION_DAYS ahead), tags.
@@ -63,10 +64,12 @@ def invite_many(principal: Principal, asked: Sequence[Mapping[str, Any]]) -> lis
     Raises ValidationError (a member already, invited already, an address that is none or not allowed),
     Unauthorized for a role above one's own, Group.DoesNotExist, and as require().
     """
-    if len(asked) > MOST_AT_ONCE:
-        raise ValidationError(f"Invite at most {MOST_AT_ONCE} people at once.")
+    sent: list[tuple[Invite, mails.Mail]] = []
     with writing(principal):
-        sent = [_invite(principal, **one) for one in asked]
+        for one in asked:
+            if len(sent) == MOST_AT_ONCE:
+                raise ValidationError(f"Invite at most {MOST_AT_ONCE} people at once.")
+            sent.append(_invite(principal, **one))
         mails.post_on_commit([mail for _, mail in sent])
     return [invitation for invitation, _ in sent]
 

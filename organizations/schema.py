@@ -5,6 +5,7 @@ Each translates the contract's input into one call of a service.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import strawberry
@@ -58,7 +59,7 @@ def new_group(principal: Principal, given: dict[str, Any]) -> models.Group:
     return services.create_group(principal, organization_id=organization_id, **given)
 
 
-def update_group(principal: Principal, group: models.Group, changes: dict[str, Any]) -> models.Group:
+def change_group(principal: Principal, group: models.Group, changes: dict[str, Any]) -> models.Group:
     return services.update_group(principal, group, inputs.with_appended(group, changes))
 
 
@@ -89,9 +90,8 @@ def invite(principal: Principal, given: dict[str, Any]) -> models.Invite:
     return invitations.invite(principal, **_invited(principal, given))
 
 
-def invite_many(principal: Principal, rows: bulk.Rows) -> list[models.Invite]:
-    read = bulk.each_valid(rows, lambda given: _invited(principal, given))
-    return invitations.invite_many(principal, list(read.values()))
+def invite_many(principal: Principal, given: Iterable[dict[str, Any]]) -> list[models.Invite]:
+    return invitations.invite_many(principal, (_invited(principal, one) for one in given))
 
 
 def _invited(principal: Principal, given: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +130,35 @@ def create_group_with_members(info: Info, group_input: Any, members: Any = UNSET
     return vars(registry)["GroupCreatePayload"](**read_back(info, NODES[models.Group], made))
 
 
+def create_group_by_clone(
+    info: Info,
+    group_input: Any,
+    members: Any = UNSET,
+    inherit_group_permissions: Any = UNSET,
+    clone_group_members: Any = UNSET,
+) -> Any:
+    """A group like others: with the scopes of one, and the members of one besides those named."""
+    principal, given = info.context.principal, inputs.sent(group_input)
+    organization_id = principal.organization(given.pop("owner_id", None))
+    scopes, people = given.pop("scopes", []), dict(_members(members, models.GroupRole.MEMBER))
+    if inherit_group_permissions:
+        scopes = list(dict.fromkeys([*scopes, *_group(principal, inherit_group_permissions).scopes]))
+    if clone_group_members:
+        cloned = models.GroupMembership.objects.visible_to(principal).filter(
+            group=_group(principal, clone_group_members)
+        )
+        people = dict(cloned.values_list("user_id", "role")) | people
+    made = services.create_group(
+        principal, organization_id=organization_id, scopes=scopes, members=[*people.items()], **given
+    )
+    return vars(registry)["GroupCreatePayload"](**read_back(info, NODES[models.Group], made))
+
+
+def _group(principal: Principal, key: str) -> models.Group:
+    """Raises Group.DoesNotExist."""
+    return models.Group.objects.visible_to(principal).get(pk=as_id(key))
+
+
 def transfer_ownership(info: Info, organization_id: str, new_owner_id: str) -> Any:
     principal = info.context.principal
     organization = models.Organization.objects.visible_to(principal).get(pk=as_id(organization_id))
@@ -165,16 +194,23 @@ READ_GROUPS, MANAGE_GROUPS = scoped("read:groups"), scoped("admin:groups")
 class Query:
     organizations = connection.field(models.Organization, directives=READ)
     organization = single(models.Organization, directives=READ)
+    organization_search = connection.search(
+        models.Organization, ("name", "display_name", "description"), directives=READ
+    )
     organization_settings = connection.field(models.OrganizationSetting, directives=READ)
     organization_setting = single(models.OrganizationSetting, directives=READ)
     org_memberships = connection.field(models.OrgMembership, directives=READ_MEMBERS)
     org_membership = single(models.OrgMembership, directives=READ_MEMBERS)
     groups = connection.field(models.Group, directives=READ_GROUPS)
     group = single(models.Group, directives=READ_GROUPS)
+    group_search = connection.search(
+        models.Group, ("name", "display_name", "display_id", "description"), directives=READ_GROUPS
+    )
     group_memberships = connection.field(models.GroupMembership, directives=READ_GROUPS)
     group_membership = single(models.GroupMembership, directives=READ_GROUPS)
     invites = connection.field(models.Invite, directives=READ_MEMBERS)
     invite = single(models.Invite, directives=READ_MEMBERS)
+    invite_search = connection.search(models.Invite, ("recipient",), directives=READ_MEMBERS)
     scopes: list[Scope] = strawberry.field(
         resolver=all_scopes, description="Every scope there is", directives=authenticated()
     )
@@ -191,13 +227,25 @@ class Mutation:
     )
     delete_organization = delete(models.Organization, services.delete_organization, directives=MANAGE)
     update_organization_setting = update(models.OrganizationSetting, update_setting, directives=MANAGE)
+    update_bulk_organization_setting = bulk.update(
+        models.OrganizationSetting, update_setting, directives=MANAGE
+    )
+    update_bulk_csv_organization_setting = bulk.update_from_csv(
+        models.OrganizationSetting, update_setting, directives=MANAGE
+    )
 
     create_org_membership = create(models.OrgMembership, create_member, directives=MANAGE_MEMBERS)
     create_bulk_org_membership = bulk.create(
         models.OrgMembership, bulk.one_by_one(create_member), directives=MANAGE_MEMBERS
     )
+    create_bulk_csv_org_membership = bulk.create_from_csv(
+        models.OrgMembership, bulk.one_by_one(create_member), directives=MANAGE_MEMBERS
+    )
     update_org_membership = update(models.OrgMembership, change_member, directives=MANAGE_MEMBERS)
     update_bulk_org_membership = bulk.update(models.OrgMembership, change_member, directives=MANAGE_MEMBERS)
+    update_bulk_csv_org_membership = bulk.update_from_csv(
+        models.OrgMembership, change_member, directives=MANAGE_MEMBERS
+    )
     delete_org_membership = delete(models.OrgMembership, services.remove_member, directives=MANAGE_MEMBERS)
     delete_bulk_org_membership = bulk.delete(
         models.OrgMembership, services.remove_member, directives=MANAGE_MEMBERS
@@ -205,7 +253,12 @@ class Mutation:
 
     create_group = create(models.Group, new_group, directives=MANAGE_GROUPS)
     create_bulk_group = bulk.create(models.Group, bulk.one_by_one(new_group), directives=MANAGE_GROUPS)
-    update_group = update(models.Group, update_group, directives=MANAGE_GROUPS)
+    create_bulk_csv_group = bulk.create_from_csv(
+        models.Group, bulk.one_by_one(new_group), directives=MANAGE_GROUPS
+    )
+    update_group = update(models.Group, change_group, directives=MANAGE_GROUPS)
+    update_bulk_group = bulk.update(models.Group, change_group, directives=MANAGE_GROUPS)
+    update_bulk_csv_group = bulk.update_from_csv(models.Group, change_group, directives=MANAGE_GROUPS)
     delete_group = delete(models.Group, services.delete_group, directives=MANAGE_GROUPS)
     delete_bulk_group = bulk.delete(models.Group, services.delete_group, directives=MANAGE_GROUPS)
 
@@ -213,7 +266,16 @@ class Mutation:
     create_bulk_group_membership = bulk.create(
         models.GroupMembership, bulk.one_by_one(create_group_member), directives=MANAGE_GROUPS
     )
+    create_bulk_csv_group_membership = bulk.create_from_csv(
+        models.GroupMembership, bulk.one_by_one(create_group_member), directives=MANAGE_GROUPS
+    )
     update_group_membership = update(models.GroupMembership, change_group_member, directives=MANAGE_GROUPS)
+    update_bulk_group_membership = bulk.update(
+        models.GroupMembership, change_group_member, directives=MANAGE_GROUPS
+    )
+    update_bulk_csv_group_membership = bulk.update_from_csv(
+        models.GroupMembership, change_group_member, directives=MANAGE_GROUPS
+    )
     delete_group_membership = delete(
         models.GroupMembership, services.remove_from_group, directives=MANAGE_GROUPS
     )
@@ -222,8 +284,15 @@ class Mutation:
     )
 
     create_invite = create(models.Invite, invite, directives=MANAGE_MEMBERS)
-    create_bulk_invite = bulk.create(models.Invite, invite_many, directives=MANAGE_MEMBERS)
+    create_bulk_invite = bulk.create(models.Invite, bulk.all_together(invite_many), directives=MANAGE_MEMBERS)
+    create_bulk_csv_invite = bulk.create_from_csv(
+        models.Invite, bulk.all_together(invite_many), directives=MANAGE_MEMBERS
+    )
     update_invite = update(models.Invite, invitations.update_invitation, directives=MANAGE_MEMBERS)
+    update_bulk_invite = bulk.update(models.Invite, invitations.update_invitation, directives=MANAGE_MEMBERS)
+    update_bulk_csv_invite = bulk.update_from_csv(
+        models.Invite, invitations.update_invitation, directives=MANAGE_MEMBERS
+    )
     delete_invite = delete(models.Invite, invitations.withdraw, directives=MANAGE_MEMBERS)
     delete_bulk_invite = bulk.delete(models.Invite, invitations.withdraw, directives=MANAGE_MEMBERS)
 
@@ -239,6 +308,17 @@ class Mutation:
     create_group_with_members = root_field(
         create_group_with_members,
         {"group_input": "CreateGroupInput", "members": "list[GroupMembersInput] | None"},
+        "GroupCreatePayload",
+        {"directives": MANAGE_GROUPS},
+    )
+    create_group_by_clone = root_field(
+        create_group_by_clone,
+        {
+            "group_input": "CreateGroupInput",
+            "members": "list[GroupMembersInput] | None",
+            "inherit_group_permissions": "ID | None",
+            "clone_group_members": "ID | None",
+        },
         "GroupCreatePayload",
         {"directives": MANAGE_GROUPS},
     )

@@ -27,6 +27,7 @@ class Organization:
     exclude=("identity_provider_client_secret",),
     joined=("organization",),
     edges=("organization",),
+    enums={"identity_provider": "OrganizationSettingSSOProvider"},
 )
 class OrganizationSetting:
     """The policy of an organization; the client secret is written and never read"""
@@ -41,6 +42,7 @@ class OrganizationSetting:
     exclude=("tags",),
     order=("created_at", "updated_at", "role"),
     edges=("user", "organization"),
+    as_text=("user_id", "organization_id"),
 )
 class OrgMembership:
     """A person's role in an organization"""
@@ -62,6 +64,7 @@ class Group:
     exclude=("tags", "membership"),
     order=("created_at", "updated_at", "role"),
     edges=("user", "group"),
+    as_text=("user_id", "group_id"),
 )
 class GroupMembership:
     """A member of an organization in one of its groups"""
@@ -74,12 +77,14 @@ class GroupMembership:
     exclude=("tags", "digest"),
     order=("created_at", "updated_at", "expires", "status", "send_attempts"),
     edges=("owner",),
+    enums={"status": "InviteInviteStatus"},
 )
 class Invite:
     """An invitation to an organization, sent to an address"""
 
     owner_id: ID | None
     owner: Organization | None
+    status: InviteInviteStatus  # type: ignore[name-defined]  # noqa: F821
     role: InviteRole  # type: ignore[name-defined]  # noqa: F821
     send_attempts: int
 
@@ -127,7 +132,7 @@ create_input(
     ("recipient", *INVITED, "status", "send_attempts"),
     related=("group",),
     refused=("status", "send_attempts"),
-    optional=("role", "owner_id", "send_attempts"),
+    optional=("role", "owner_id", "status", "send_attempts"),
 )
 update_input(
     models.Invite,

@@ -8,7 +8,7 @@ must be sound. Neighbours: mutations.py (one row), table.py (CSV).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -165,6 +165,29 @@ def one_by_one(service: Callable[[Any, dict[str, Any]], Any]) -> Many:
             if faults:
                 raise InvalidRows(faults)
         return made
+
+    return create_all
+
+
+def all_together(service: Callable[[Any, Iterable[dict[str, Any]]], list[Any]]) -> Many:
+    """A service for many rows out of one that takes them one after the other: what it finds fault with is the
+    row it took last.
+    """
+
+    def create_all(principal: Any, rows: Rows) -> list[Any]:
+        taken: list[int] = []
+
+        def read() -> Iterator[dict[str, Any]]:
+            for number, row in rows.items():
+                taken.append(number)
+                yield row()
+
+        try:
+            return service(principal, read())
+        except ValidationError as fault:
+            if not taken:
+                raise
+            raise InvalidRows({taken[-1]: fault}) from fault
 
     return create_all
 

@@ -29,6 +29,9 @@ _TYPES: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
 )
 _ENUM_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
+ENUMS: dict[Any, str] = {}
+"""Column -> name of its enum, where that is not made of the names of model and column."""
+
 
 def type_name(column: models.Field[Any, Any]) -> str:
     """The annotation of a column, as a name of registry.py: `str`, `ID`, `list[str]`, an enum."""
@@ -58,7 +61,8 @@ def path(column: models.Field[Any, Any]) -> str:
 
 
 def _enum(column: models.Field[Any, Any], values: list[str]) -> str:
-    name = f"{column.model.__name__}{''.join(word.title() for word in column.name.split('_'))}"
+    words = (word.title() for word in column.name.split("_"))
+    name = ENUMS.get(column) or f"{column.model.__name__}{''.join(words)}"
     if name not in vars(registry):
         registry.add_enum(name, {value: value for value in values})
     return name

@@ -28,7 +28,7 @@ from strawberry.types.info import Info
 from config.graphql import registry, selection
 from config.graphql.nodes import Many, NodeType
 from config.graphql.registry import NODES, OrderDirection, PageInfo
-from config.graphql.where import filtered
+from config.graphql.where import containing, filtered
 
 MOST = 100
 """Rows on a page, by default and at the most."""
@@ -300,6 +300,39 @@ def _first_of_each(children: models.QuerySet[Any], wanted: Slice, *, is_one: boo
     number = Window(RowNumber(), partition_by=F("parent_key"), order_by=wanted.ordering)
     numbered: models.QuerySet[Any] = children.annotate(row_number=number)
     return numbered.filter(row_number__lte=wanted.size + 1).order_by(*wanted.ordering)
+
+
+def search(target: type[models.Model], texts: Sequence[str], **options: Any) -> StrawberryField:
+    """`<model>Search(query)`: the visible rows of whose `texts` one holds the query, whatever its case."""
+
+    def resolver(
+        info: Info,
+        query: str,
+        after: Any = UNSET,
+        first: Any = UNSET,
+        before: Any = UNSET,
+        last: Any = UNSET,
+    ) -> Any:
+        sent = {"after": after, "first": first, "before": before, "last": last}
+        arguments = {key: None if value is UNSET else value for key, value in sent.items()}
+        node = NODES[target]
+        rows = node.visible_to(info.context.principal).filter(containing(texts, query))
+        return resolve(info, node, rows, {**arguments, "order_by": None, "where": None})
+
+    paging = {
+        "after": "Cursor | None",
+        "first": "int | None",
+        "before": "Cursor | None",
+        "last": "int | None",
+    }
+    resolver.__module__ = registry.__name__
+    resolver.__annotations__ = {
+        "info": Info,
+        "query": "str",
+        **paging,
+        "return": f"{target.__name__}Connection | None",
+    }
+    return strawberry.field(resolver=resolver, **options)  # type: ignore[no-any-return]
 
 
 def field(

@@ -10,9 +10,10 @@ the model is enough to see it in the schema. The class body adds what is no colu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import strawberry
@@ -62,14 +63,18 @@ def node(
     unfiltered: Iterable[str] = ("description",),
     edges: Iterable[str] = (),
     carried: Sequence[str] = (),
+    enums: Mapping[str, str] = MappingProxyType({}),
+    as_text: Iterable[str] = (),
 ) -> Callable[[T], T]:
     """Generate everything for a model.
 
     `exclude`: columns (attribute names) that are not on the wire. `joined`: foreign keys whose target
     is visible to whoever sees the row. `order`: columns of the order enum. `unfiltered`: columns without
     predicates. `edges`: relations with `has...With` predicates. `carried`: what a mutation's answer keeps
-    of the instance that was written (the value of a new token).
+    of the instance that was written (the value of a new token). `enums`: column -> name of its enum, where
+    the contract has its own. `as_text`: ids that the contract compares as a String, for equality alone.
     """
+    columns.ENUMS.update({model._meta.get_field(column): name for column, name in enums.items()})
 
     def decorate(declared: T) -> T:
         shown = [one for one in model._meta.concrete_fields if not {one.name, one.attname} & set(exclude)]
@@ -78,7 +83,7 @@ def node(
         _add_columns(generated)
         _add_foreign_keys(generated, set(exclude), set(joined))
         _add_declared(generated, declared)
-        where.add_where_input(generated, set(unfiltered), edges)
+        where.add_where_input(generated, set(unfiltered), edges, set(as_text))
         _add_order_input(generated, order)
         _add_connection_types(generated)
         return _object_type(generated, declared)

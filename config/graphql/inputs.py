@@ -72,11 +72,12 @@ def update_input(
 def _column_changes(model: type[models.Model], field: str) -> Iterator[Key]:
     kind = _kind(model, field)
     is_list = kind.startswith("list")
+    name = _column(model, field).name  # of a foreign key: without _id
     yield Key(field, field, kind)
     if is_list:
         yield Key(f"append_{field}", field, kind)
     if _is_optional(model, field):
-        yield Key(f"clear_{field.removesuffix('_id')}", field, "bool", empty=list if is_list else NoneType)
+        yield Key(f"clear_{name}", field, "bool", empty=list if is_list else NoneType)
 
 
 def _relation_changes(relation: str) -> Iterator[Key]:

@@ -95,14 +95,20 @@ def _any_of(values: Sequence[Any], principal: Any) -> Q:
     return wanted
 
 
-def add_where_input(node: NodeType, unfiltered: Iterable[str], edges: Iterable[str]) -> None:
-    """Define `<Model>WhereInput`. `unfiltered`: columns without predicates. `edges`: One and Many sources."""
+def add_where_input(
+    node: NodeType, unfiltered: Iterable[str], edges: Iterable[str], as_text: Iterable[str]
+) -> None:
+    """Define `<Model>WhereInput`. `unfiltered`: columns without predicates. `edges`: One and Many sources.
+    `as_text`: columns (attribute names) of ids that are compared as a String, for equality alone.
+    """
     name = f"{node.name}WhereInput"
     kinds = {"not_": name, "and_": f"list[{name}]", "or_": f"list[{name}]"}
     conditions: dict[str, Condition] = {"not_": _not, "and_": _all_of, "or_": _any_of}
     for column in node.columns:
         if column.name not in unfiltered:
             found = columns.predicates(column, node.is_optional(column.attname))
+            if column.attname in as_text:
+                found = {"": ("str", found[""][1])}
             for suffix, (kind, predicate) in found.items():
                 key = camel(column.attname) + suffix
                 kinds[key], conditions[key] = kind, Compared(columns.path(column), predicate)
@@ -127,6 +133,15 @@ def filtered(rows: models.QuerySet[Any], where: Any, principal: Any) -> models.Q
     return rows.filter(_q(where, principal))
 
 
+def containing(names: Iterable[str], text: str) -> Q:
+    """Rows in one of whose columns a text occurs, whatever its case. Raises GraphQLError for a long one."""
+    _require_at_most(("characters in the query", len(text), LONGEST_TEXT))
+    wanted = Q()
+    for name in names:
+        wanted |= Q(**{f"{name}__icontains": text})
+    return wanted
+
+
 def _q(where: Any, principal: Any) -> Q:
     wanted = Q()
     for key, value in _asked(where):
@@ -142,14 +157,19 @@ def _require_modest(where: Any) -> None:
     values = list(islice(_values(where), MOST_CONDITIONS + 1))
     lists = [value for value in values if isinstance(value, list)]
     texts = [text for value in (values, *lists) for text in value if isinstance(text, str)]
-    for what, size, most in (
-        ("conditions", len(values), MOST_CONDITIONS),
+    _require_at_most(
+        ("conditions in the where input", len(values), MOST_CONDITIONS),
         ("values in one list", max(map(len, lists), default=0), MOST_VALUES),
         ("characters in one text", max(map(len, texts), default=0), LONGEST_TEXT),
-    ):
+    )
+
+
+def _require_at_most(*sizes: tuple[str, int, int]) -> None:
+    """(what, how many there are, how many there may be). Raises GraphQLError for the first of too many."""
+    for what, size, most in sizes:
         if size > most:
             raise GraphQLError(
-                f"The where input has too many {what}: {most} is the most. Ask in several requests.",
+                f"These are too many {what}: {most} is the most. Ask in several requests.",
                 extensions={"code": "BAD_REQUEST"},
             )
 

@@ -176,7 +176,8 @@ def test_a_token_without_scopes_is_refused_at_every_door(
 ) -> None:
     answer = query(document(kind, name), token=make_api_token(world.acme).token)
 
-    assert (answer.status, answer.code, answer.body["data"]) == (200, "INSUFFICIENT_SCOPES", None)
+    assert (answer.status, answer.code) == (200, "INSUFFICIENT_SCOPES")
+    assert answer.body["data"] in (None, {name: None})  # as the field itself may be null or not
     assert answer.error["extensions"]["requiredScopes"] == [scope]
     assert answer.error["path"] == [name]
 
@@ -186,13 +187,13 @@ def test_a_token_without_scopes_is_refused_at_every_door(
     [
         Names().apply_naming_config(field.python_name)
         for kind, field in ROOTS.values()
-        if kind == "mutation" and not scope_in(field.directives)
+        if kind == "mutation" and not scope_in(field.directives) and "bulk" not in field.python_name
     ],
 )
 def test_a_mutation_that_declares_no_scope_is_closed_to_who_may_only_read(
     world: World, query: Query, name: str
 ) -> None:
-    """Its service asks for one."""
+    """Its service asks for one. Of many rows it leaves each: see tests/organizations/test_many_at_once.py."""
     token = make_personal_token(world.owner, "read").token
     before = Event.objects.exclude(action=Action.ACCESS_DENIED).count()
 

@@ -87,6 +87,23 @@ class Unauthorized(Denied):
     """The person or token has the scope, but not the role or the standing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Why an organization does not admit a credential. `extensions`: as on the wire."""
+
+    message: str
+    extensions: Mapping[str, Any]
+
+
+class Barred(Denied):
+    """The credential is good, and this organization does not admit it; others may."""
+
+    def __init__(self, bar: Bar, organization_id: UUID) -> None:
+        self.extensions = {**bar.extensions, "organizationID": str(organization_id)}
+        self.organization_id = organization_id
+        super().__init__(bar.message)
+
+
 class OrganizationUnclear(ValidationError):
     """More than one organization could be meant."""
 
@@ -120,14 +137,6 @@ def grants_of(user_ids: Collection[UUID]) -> dict[UUID, dict[UUID | None, Grant]
     return found
 
 
-def renewed(principal: Principal) -> Principal:
-    """The same person with what they may do now, after a write that changed it. A bound token stays bound."""
-    grants = grants_of([principal.user.pk])[principal.user.pk]
-    if principal.token is not None and not principal.token.covers_all_organizations:
-        grants = {key: value for key, value in grants.items() if key in principal.grants}
-    return replace(principal, grants=grants)
-
-
 def merged(first: Grant | None, second: Grant) -> Grant:
     """One grant out of the rows a join gives per group."""
     return second if first is None else replace(second, scopes=first.scopes | second.scopes)
@@ -143,6 +152,8 @@ class Principal:
     """One actor, frozen for one request.
 
     `grants`: organization id -> Grant; the key None holds what a person may do with their own things.
+    `barred`: organization id -> why this credential is not admitted there; such an id is in no grant.
+    `reported`: rules that would refuse this credential, were they enforced.
     `limit`: the token's own canonical scopes, None for no limit of its own.
     `confirm`: run inside every write's transaction; raises when the credential died meanwhile.
     """
@@ -151,6 +162,8 @@ class Principal:
     id: str = ""
     label: str = ""
     grants: Mapping[UUID | None, Grant] = field(default_factory=dict)
+    barred: Mapping[UUID, Bar] = field(default_factory=dict)
+    reported: Collection[str] = ()
     limit: frozenset[str] | None = None
     user: Any = None
     token: Any = None
@@ -203,15 +216,24 @@ class Principal:
     def organization(self, organization_id: UUID | None) -> UUID:
         """The organization a write is about: the one named, else the only one.
 
-        Raises Organization.DoesNotExist for a foreign one, OrganizationUnclear when there are several.
+        Raises as require_admitted(), and OrganizationUnclear when there are several.
         """
         if organization_id is not None:
-            if organization_id in self.grants or self.is_trusted:
-                return organization_id
-            raise Organization.DoesNotExist
+            if not self.is_trusted:
+                self.require_admitted(organization_id)
+            return organization_id
+        if not self.organization_ids and len(self.barred) == 1:
+            self.require_admitted(next(iter(self.barred)))
         if len(self.organization_ids) != 1:
             raise OrganizationUnclear
         return self.organization_ids[0]
+
+    def require_admitted(self, organization_id: UUID) -> None:
+        """Raises Barred for who is not admitted there, Organization.DoesNotExist for a foreign one."""
+        if organization_id in self.barred:
+            raise Barred(self.barred[organization_id], organization_id)
+        if organization_id not in self.grants:
+            raise Organization.DoesNotExist
 
 
 ANONYMOUS = Principal(Kind.ANONYMOUS, label="anonymous")
@@ -236,13 +258,13 @@ def require(
 ) -> None:
     """The door of every write. `organization_id` None: the actor's own things.
 
-    Raises Organization.DoesNotExist when the organization is not the actor's, InsufficientScopes when the
-    token is too narrow, Unauthorized when the role is too low.
+    Raises Organization.DoesNotExist when the organization is not the actor's, Barred when it does not admit
+    the credential, InsufficientScopes when the token is too narrow, Unauthorized when the role is too low.
     """
     if principal.is_trusted:
         return
-    if organization_id is not None and organization_id not in principal.grants:
-        raise Organization.DoesNotExist
+    if organization_id is not None:
+        principal.require_admitted(organization_id)
     if not principal.is_within_limit(scope):
         raise InsufficientScopes(scope).at(organization_id)
     if not principal.can(scope, organization_id):
@@ -271,6 +293,8 @@ def require_somewhere(principal: Principal, scope: str) -> None:
     if not principal.is_within_limit(scope):
         raise InsufficientScopes(scope)
     if not principal.can_somewhere(scope):
+        if principal.barred and not principal.organization_ids:
+            principal.require_admitted(next(iter(principal.barred)))
         raise refusal(principal, scope, None)
 
 

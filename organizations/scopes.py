@@ -48,7 +48,7 @@ CATALOGUE: MappingProxyType[str, str] = MappingProxyType(
         "write:files": "Upload and manage files",
         "admin:integrations": "Manage personal integrations",
         "read:tokens": "Read tokens: one's own, and the organization's API tokens",
-        "write:tokens": "As read:tokens; kept for clients that ask for it, changes need admin:tokens",
+        "write:tokens": "As read:tokens; and a token that has it may rotate itself",
         "admin:tokens": "Issue, change, revoke and delete tokens",
         "read:organization": "Read the organization",
         "write:organization": "Change the organization's name, description and tags",
@@ -132,6 +132,11 @@ def held(names: Iterable[str]) -> frozenset[str]:
 def covers(held: Collection[str], asked: str) -> bool:
     """Whether canonical scopes `held` include canonical scope `asked`. An unknown one never is."""
     return not _COVERED_BY.get(asked, frozenset()).isdisjoint(held)
+
+
+def common(some: Collection[str], others: Collection[str]) -> frozenset[str]:
+    """What two sets of canonical scopes both allow."""
+    return frozenset(name for name in CATALOGUE if covers(some, name) and covers(others, name))
 
 
 def names_of(verb: Verb) -> list[str]:

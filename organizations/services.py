@@ -58,7 +58,7 @@ def create_organization(
 ) -> Organization:
     """A new tenant, its settings and its first people. Whoever asks becomes its owner.
 
-    `owner_id` is for trusted principals. What asks sees the new organization after access.renewed(). Raises
+    `owner_id` is for trusted principals. What asks sees the new organization after Principal.joined(). Raises
     ValidationError, Unauthorized for an API token, DoesNotExist for a foreign parent or an unknown person.
     """
     founder_id = cast(UUID, owner_id) if principal.is_trusted else _founder(principal)

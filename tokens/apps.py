@@ -6,4 +6,4 @@ class TokensConfig(AppConfig):
     verbose_name = "Tokens"
 
     def ready(self) -> None:
-        from tokens import checks  # noqa: F401 (registers the system checks)
+        from tokens import checks, receivers  # noqa: F401 (registers them)

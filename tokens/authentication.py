@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 from django.contrib.auth import get_user_model
@@ -17,61 +19,33 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from audit import context
-from organizations.access import (
-    ANONYMOUS,
-    PERSONAL_SCOPES,
-    Grant,
-    Kind,
-    Principal,
-    grant,
-    grants_of,
-    merged,
-)
+from organizations.access import ANONYMOUS, Barred, Kind, Principal, grants_of
 from organizations.models import Organization
 from tokens import peppers, secret, usage
-from tokens.models import APIToken, PersonalAccessToken, State, Token
+from tokens.models import State, Token
 from tokens.secret import Malformed, TokenKind
+from tokens.standing import DEAD, READINGS, BadCredential, Standing
 from tokens.usage import Use
 
 REALM = "tollgate"
+WOULD_REFUSE = "WOULD_REFUSE"
+"""The outcome, in the rollup, of a use that a report-only rule would have refused."""
 MISPLACED = (
     "A token anywhere but in the Authorization header ends up in logs. "
     "Send it as Authorization: Bearer, and revoke this one."
 )
 
 
-class BadCredential(Exception):
-    """A credential was sent and does not hold. `code` is stable, the message says what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.extensions = {"code": code}
-        super().__init__(message)
-
-
-MESSAGES = {
-    "TOKEN_UNKNOWN": "No such token exists here. Check that it belongs to this server, or issue a new one.",
-    "TOKEN_REVOKED": "The token has been revoked. Issue a new one.",
-    "TOKEN_EXPIRED": "The token has expired. Issue a new one.",
-    "OWNER_INACTIVE": "The owner of this token is deactivated or deleted. Ask an administrator.",
-}
-DEAD = {
-    State.DELETED: "TOKEN_REVOKED",
-    State.REVOKED: "TOKEN_REVOKED",
-    State.EXPIRED: "TOKEN_EXPIRED",
-}
-
-
-def _refusal(code: str) -> BadCredential:
-    """A new one each time: an exception that is kept keeps every frame it was raised in, values included."""
-    return BadCredential(code, MESSAGES[code])
+UNKNOWN = (
+    "TOKEN_UNKNOWN",
+    "No such token exists here. Check that it belongs to this server, or issue a new one.",
+)
 
 
 @sensitive_variables()
@@ -81,18 +55,18 @@ def identify(value: str, now: datetime) -> Principal:
         kind = secret.parse(value)
     except Malformed as fault:
         raise BadCredential("TOKEN_MALFORMED", str(fault)) from None
-    found = LOOKUPS[kind](value)
-    if found is None:
-        raise _refusal("TOKEN_UNKNOWN")
-    token, owner_is_live, principal = found
-    state = token.state(now)
-    if state is not State.ACTIVE or not owner_is_live:
-        code = DEAD.get(state, "OWNER_INACTIVE")
-        usage.refused(token, code, context.current().address, now)
-        raise _refusal(code)
+    standing = _standing(kind, value)
+    if standing is None:
+        raise BadCredential(*UNKNOWN)
+    token, address = standing.token, context.current().address
+    try:
+        principal = standing.admitted(now, address)
+    except BadCredential as fault:
+        usage.refused(token, fault.code, address, now)
+        raise
     if token.pepper_id != peppers.current_key_id():
         usage.redigest(token, *peppers.signed(value))
-    return principal
+    return replace(principal, confirm=functools.partial(_confirm, token))
 
 
 class Statement:
@@ -120,133 +94,25 @@ class Statement:
         return list(self.compiler.apply_converters(found, self.converters))
 
 
-TOKEN_COLUMNS = frozenset(
-    {
-        "id",
-        "name",
-        "hint",
-        "scopes",
-        "expires_at",
-        "last_used_at",
-        "revoked_at",
-        "deleted_at",
-        "pepper_id",
-        "owner_id",
-        "covers_all_organizations",
-    }
-)
-
-
 @functools.cache
-def _columns(model: type[models.Model]) -> tuple[str, ...]:
-    """What is loaded of a token or a person, in the order Model.from_db takes it."""
-    names = [field.attname for field in model._meta.concrete_fields]
-    if issubclass(model, Token):
-        return tuple(name for name in names if name in TOKEN_COLUMNS)
-    return tuple(name for name in names if name != "password")
+def _statement(kind: type[Token]) -> Statement:
+    reading = READINGS[kind]
+    return Statement(reading.queryset(), reading.columns())
 
 
-@functools.cache
-def _api_token_statement() -> Statement:
-    return Statement(APIToken.objects.all(), (*_columns(APIToken), "owner__name", "owner__deleted_at"))
-
-
-def _look_up_api_token(value: str) -> tuple[Token, bool, Principal] | None:
-    rows = _api_token_statement().rows(peppers.digests(value))
-    if not rows:
-        return None
-    columns = _columns(APIToken)
-    width = len(columns)
-    token = APIToken.from_db("default", columns, rows[0][:width])
-    organization_name, organization_deleted_at = rows[0][width:]
-    return (
-        token,
-        organization_deleted_at is None,
-        Principal(
-            Kind.API_TOKEN,
-            id=str(token.pk),
-            label=token.name,
-            grants={token.owner_id: Grant(token.limit, name=organization_name)},
-            token=token,
-            expires_at=token.expires_at,
-            confirm=functools.partial(_confirm, token),
-        ),
-    )
-
-
-MEMBERSHIP_COLUMNS = (
-    "owner__org_memberships__organization_id",
-    "owner__org_memberships__organization__name",
-    "owner__org_memberships__organization__deleted_at",
-    "owner__org_memberships__role",
-    "owner__org_memberships__group_memberships__group__scopes",
-    "is_covered",
-)
-
-
-@functools.cache
-def _personal_token_statement() -> Statement:
-    chosen = PersonalAccessToken.organizations.through.objects.filter(
-        personalaccesstoken_id=OuterRef("pk"),
-        organization_id=OuterRef("owner__org_memberships__organization_id"),
-    )
-    return Statement(
-        PersonalAccessToken.objects.annotate(is_covered=Exists(chosen)),
-        (
-            *_columns(PersonalAccessToken),
-            *(f"owner__{column}" for column in _columns(get_user_model())),
-            *MEMBERSHIP_COLUMNS,
-        ),
-    )
-
-
-def _look_up_personal_token(value: str) -> tuple[Token, bool, Principal] | None:
-    """One row per membership and group of the owner, each repeating the token and the owner."""
-    rows = _personal_token_statement().rows(peppers.digests(value))
-    if not rows:
-        return None
-    token_columns, owner_columns = _columns(PersonalAccessToken), _columns(get_user_model())
-    token_end = len(token_columns)
-    owner_end = token_end + len(owner_columns)
-    token = PersonalAccessToken.from_db("default", token_columns, rows[0][:token_end])
-    owner = get_user_model().from_db("default", owner_columns, rows[0][token_end:owner_end])
-    grants: dict[Any, Grant] = {None: Grant(PERSONAL_SCOPES)}
-    for row in rows:
-        organization_id, name, deleted_at, role, group_scopes, is_covered = row[owner_end:]
-        is_reached = token.covers_all_organizations or is_covered
-        if organization_id is not None and deleted_at is None and is_reached:
-            grants[organization_id] = merged(
-                grants.get(organization_id), grant(role, group_scopes or (), name)
-            )
-    return (
-        token,
-        owner.is_active,
-        Principal(
-            Kind.PERSONAL_TOKEN,
-            id=str(owner.pk),
-            label=owner.email,
-            grants=grants,
-            limit=token.limit,
-            user=owner,
-            token=token,
-            expires_at=token.expires_at,
-            confirm=functools.partial(_confirm, token),
-        ),
-    )
-
-
-LOOKUPS: dict[TokenKind, Callable[[str], tuple[Token, bool, Principal] | None]] = {
-    TokenKind.API: _look_up_api_token,
-    TokenKind.PERSONAL: _look_up_personal_token,
-}
+@sensitive_variables()
+def _standing(kind: TokenKind, value: str) -> Standing | None:
+    model = usage.MODELS[kind]
+    rows = _statement(model).rows(peppers.digests(value))
+    return READINGS[model].standing.read(rows) if rows else None
 
 
 def _confirm(token: Token) -> None:
     """Hold the acting token's row: whoever revokes it now waits for this write, or was first."""
-    rows = type(token).objects.only("revoked_at", "deleted_at", "expires_at")
+    rows = type(token).objects.only("revoked_at", "deleted_at", "expires_at", "overlap_ends_at", "not_before")
     state = rows.select_for_update(no_key=True).get(pk=token.pk).state(timezone.now())
     if state is not State.ACTIVE:
-        raise _refusal(DEAD[state])
+        raise BadCredential(*DEAD[state])
 
 
 def person(user: AbstractBaseUser) -> Principal:
@@ -316,6 +182,7 @@ class PrincipalMiddleware:
         request.uses = []
         response = self._in_organization(request)
         uses = request.uses or [Use(_page(request), "", str(response.status_code))]
+        uses += [Use("policy", rule, WOULD_REFUSE) for rule in principal.reported]
         usage.accepted(principal.token, uses, context.current().address, now)
         if principal.expires_at is not None:
             response["Token-Expires-At"] = principal.expires_at.isoformat().replace("+00:00", "Z")
@@ -335,6 +202,8 @@ class PrincipalMiddleware:
                 request.principal = request.principal.within(Organization._meta.pk.to_python(chosen))
             except (Organization.DoesNotExist, ValueError, ValidationError):
                 return refuse(404, "NOT_FOUND", "organization not found")
+            except Barred as why:
+                return refuse(403, why.extensions["code"], str(why))
         return self.get_response(request)
 
 
@@ -358,12 +227,14 @@ def _bearer(header: str) -> str:
 
 
 def unauthenticated(fault: BadCredential | None = None) -> JsonResponse:
-    """401 as RFC 6750 has it: no error code when no credential was sent."""
+    """401 as RFC 6750 has it: no error code when no credential was sent. 403 for what none would mend."""
     challenge = f'Bearer realm="{REALM}"'
     if fault is None:
         code, message = "UNAUTHENTICATED", "Send a token: Authorization: Bearer tola_... or tolp_..."
     else:
         code, message = fault.code, str(fault)
+        if fault.status != HTTPStatus.UNAUTHORIZED:
+            return refuse(fault.status, code, message)
         challenge += f', error="invalid_token", error_description="{message}"'
     response = refuse(401, code, message)
     response["WWW-Authenticate"] = challenge

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -10,17 +10,17 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
-from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from organizations.access import grants_of
 from organizations.fields import StringListField
 from organizations.models import Organization, Record
-from organizations.scopes import CATALOGUE, UnknownScope, canonical, covers, held
+from organizations.scopes import UnknownScope, canonical, held
 from organizations.validators import validate_plain_text, validate_single_line
 from tokens import peppers, secret
+from tokens.networks import validate_networks
+from tokens.policy import Mode, Rule, Terms
 from tokens.secret import TokenKind
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ class State(StrEnum):
 
     DELETED = "deleted"
     REVOKED = "revoked"
+    ROTATED = "rotated"
     EXPIRED = "expired"
+    PENDING = "pending"
     ACTIVE = "active"
 
 
@@ -50,8 +52,14 @@ class TokenQuerySet(models.QuerySet[T]):
 
     def usable(self, now: datetime) -> Self:
         """Would authenticate at `now`, as far as the token itself decides."""
+        return self.living(now).filter(models.Q(not_before__isnull=True) | models.Q(not_before__lte=now))
+
+    def living(self, now: datetime) -> Self:
+        """Neither ended nor past its end; what is not valid yet lives."""
         return self.live().filter(
-            models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now), revoked_at__isnull=True
+            models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now),
+            models.Q(overlap_ends_at__isnull=True) | models.Q(overlap_ends_at__gt=now),
+            revoked_at__isnull=True,
         )
 
     def unused_since(self, moment: datetime) -> Self:
@@ -82,7 +90,8 @@ class Token(Record):
     """What both kinds of token have. The value is not among it: see `digest`.
 
     `digest` is HMAC-SHA-256 of the value under the pepper `pepper_id`. `scopes` are as the client spelled
-    them. Revoking is one-way; deleting leaves a tombstone.
+    them. Revoking is one-way; deleting leaves a tombstone. Rotating makes a successor that points back with
+    `rotated_from` and the idempotency key that asked for it; the old value works until `overlap_ends_at`.
     """
 
     kind: ClassVar[TokenKind]
@@ -96,7 +105,9 @@ class Token(Record):
     hint = models.CharField(max_length=secret.HINT_LENGTH, editable=False)
     scopes = StringListField(validators=[validate_scopes])
     is_active = models.BooleanField(default=True, editable=False)
+    not_before = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    allowed_addresses = StringListField(validators=[validate_networks])
     last_used_at = models.DateTimeField(null=True, editable=False)
     usage_count = models.PositiveBigIntegerField(default=0, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
@@ -104,6 +115,12 @@ class Token(Record):
     revoked_reason = models.CharField(
         max_length=500, null=True, editable=False, validators=[validate_plain_text]
     )
+    # One-to-one: of two rotations at once, one makes the successor.
+    rotated_from = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, editable=False, related_name="rotated_to"
+    )
+    rotation_key = models.CharField(max_length=128, null=True, editable=False)
+    overlap_ends_at = models.DateTimeField(null=True, editable=False)
     sso_authorizations = models.JSONField(default=dict, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
 
@@ -171,8 +188,12 @@ class Token(Record):
             return State.DELETED
         if self.revoked_at is not None:
             return State.REVOKED
+        if self.overlap_ends_at is not None and self.overlap_ends_at <= now:
+            return State.ROTATED
         if self.expires_at is not None and self.expires_at <= now:
             return State.EXPIRED
+        if self.not_before is not None and now < self.not_before:
+            return State.PENDING
         return State.ACTIVE
 
 
@@ -201,13 +222,6 @@ class APIToken(Token):
     def limit(self) -> frozenset[str]:
         return held(self.scopes)
 
-    @property
-    def abilities(self) -> list[str]:
-        """The scopes of the catalogue this token holds now: none once it is dead."""
-        if self.state(timezone.now()) is not State.ACTIVE:
-            return []
-        return [scope for scope in CATALOGUE if covers(self.limit, scope)]
-
 
 class PersonalAccessTokenQuerySet(TokenQuerySet["PersonalAccessToken"]):
     def visible_to(self, principal: Principal) -> Self:
@@ -227,6 +241,8 @@ class PersonalAccessToken(Token):
     # A flag, because an empty list must not mean "all": removing the last organization would widen.
     covers_all_organizations = models.BooleanField("every organization of the owner", default=True)
     organizations = models.ManyToManyField(Organization, blank=True, related_name="personal_access_tokens")
+    # Those its owner has left: joining again does not revive what a token was once trusted with.
+    lost_organizations = models.ManyToManyField(Organization, editable=False, related_name="+")
 
     objects = PersonalAccessTokenQuerySet.as_manager()
 
@@ -241,42 +257,97 @@ class PersonalAccessToken(Token):
     def limit(self) -> frozenset[str] | None:
         return held(self.scopes) if self.scopes else None
 
+
+class TokenPolicyQuerySet(models.QuerySet["TokenPolicy"]):
+    def visible_to(self, principal: Principal) -> Self:
+        return self.filter(organization__in=principal.organizations_with("read:organization"))
+
+
+def _mode(rule: str) -> Any:
+    return models.CharField(rule, max_length=12, choices=MODES, default=Mode.OFF)
+
+
+def _days(name: str) -> Any:
+    return models.PositiveIntegerField(
+        name, null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(LONGEST_LIFE.days)]
+    )
+
+
+MODES = [(mode.value, mode.value.replace("_", " ").lower()) for mode in Mode]
+
+
+def validate_kinds(names: list[str]) -> None:
+    """Raises ValidationError for what is no kind of token."""
+    unknown = sorted(set(names) - {kind.name for kind in TokenKind})
+    if unknown:
+        raise ValidationError(f"No kind of token: {', '.join(unknown)[:80]}. There are API and PERSONAL.")
+
+
+class TokenPolicy(Record):
+    """What an organization demands of the tokens that reach it. An organization without one demands nothing.
+
+    The rules are those of policy.Rule: each has a mode and, where it takes one, a value.
+    """
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, related_name="token_policy", editable=False
+    )
+    maximum_lifetime_mode = _mode("maximum lifetime")
+    maximum_lifetime_days = _days("maximum lifetime in days")
+    inactivity_limit_mode = _mode("inactivity limit")
+    inactivity_limit_days = _days("inactivity limit in days")
+    expiry_required_mode = _mode("expiry required")
+    scopes_required_mode = _mode("scopes required")
+    allowed_kinds_mode = _mode("allowed kinds")
+    allowed_kinds = StringListField(validators=[validate_kinds])
+    grantable_scopes_mode = _mode("grantable scopes")
+    grantable_scopes = StringListField(validators=[validate_scopes])
+    allowed_addresses_mode = _mode("allowed addresses")
+    allowed_addresses = StringListField(validators=[validate_networks])
+    live_tokens_mode = _mode("live tokens of an owner")
+    live_tokens_limit = models.PositiveIntegerField(
+        "most live tokens of an owner", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+
+    objects = TokenPolicyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        verbose_name_plural = "token policies"
+
+    def __str__(self) -> str:
+        return f"token policy of {self.organization}"
+
     @property
-    def abilities(self) -> list[str]:
-        """The scopes of the catalogue this token holds somewhere now. For many: load_grants() first."""
-        if "owner_grants" not in vars(self):
-            load_grants([self])
-        if self.state(timezone.now()) is not State.ACTIVE:
-            return []
-        reached = vars(self)["owner_grants"]
-        return [
-            scope
-            for scope in CATALOGUE
-            if (self.limit is None or covers(self.limit, scope))
-            and any(covers(grant.scopes, scope) for grant in reached)
-        ]
+    def terms(self) -> Terms:
+        return Terms(*(getattr(self, column) for column in Terms._fields))
+
+    def clean(self) -> None:
+        """A rule that is on has a value, and the values do not exclude each other."""
+        missing = {
+            column: "Give it a value, or switch the rule off."
+            for rule, column in RULE_VALUES.items()
+            if self.terms.mode(rule) != Mode.OFF and not getattr(self, column)
+        }
+        if missing:
+            raise ValidationError(missing)
+        if (
+            self.terms.enforces(Rule.SCOPES_REQUIRED)
+            and self.terms.enforces(Rule.GRANTABLE_SCOPES)
+            and not held(self.grantable_scopes)
+        ):
+            raise ValidationError({"grantable_scopes": "Scopes are required and none can be granted."})
 
 
-def load_grants(tokens: Sequence[PersonalAccessToken]) -> None:
-    """What their owners may do where these tokens reach, in two queries for any number of tokens."""
-    grants = grants_of({token.owner_id for token in tokens})
-    through = PersonalAccessToken.organizations.through
-    chosen: dict[UUID, set[UUID | None]] = {token.pk: {None} for token in tokens}
-    narrowed = [token.pk for token in tokens if not token.covers_all_organizations]
-    for token_id, organization_id in (
-        through.objects.filter(personalaccesstoken__in=narrowed).values_list(
-            "personalaccesstoken_id", "organization_id"
-        )
-        if narrowed
-        else ()
-    ):
-        chosen[token_id].add(organization_id)
-    for token in tokens:
-        vars(token)["owner_grants"] = [
-            grant
-            for organization_id, grant in grants[token.owner_id].items()
-            if token.covers_all_organizations or organization_id in chosen[token.pk]
-        ]
+RULE_VALUES = {
+    Rule.MAXIMUM_LIFETIME: "maximum_lifetime_days",
+    Rule.INACTIVITY_LIMIT: "inactivity_limit_days",
+    Rule.ALLOWED_KINDS: "allowed_kinds",
+    Rule.GRANTABLE_SCOPES: "grantable_scopes",
+    Rule.ALLOWED_ADDRESSES: "allowed_addresses",
+    Rule.LIVE_TOKENS: "live_tokens_limit",
+}
+"""Rule -> the column of its value, which it needs unless it is off."""
 
 
 class TokenUsageQuerySet(models.QuerySet["TokenUsage"]):

@@ -11,6 +11,7 @@ from config.graphql.mutations import create, delete, single, update
 from config.graphql.policy import authenticated, scoped
 from organizations.access import Principal
 from tokens import models, services
+from tokens.policies import Policies
 from tokens.types import Viewer, viewer_of
 
 READ, MANAGE = scoped("read:tokens"), scoped(services.MANAGE)
@@ -22,9 +23,13 @@ def create_api_token(principal: Principal, given: dict[str, Any]) -> models.APIT
 
 
 def create_api_tokens(principal: Principal, rows: bulk.Rows) -> list[models.APIToken]:
+    policies = Policies()
+
     def drafted(given: dict[str, Any]) -> models.APIToken:
         organization_id = principal.organization(given.pop("owner_id", None))
-        return services.draft_api_token(principal, organization_id=organization_id, **_born_active(given))
+        return services.draft_api_token(
+            principal, organization_id=organization_id, policies=policies, **_born_active(given)
+        )
 
     return services.issue(principal, list(bulk.each_valid(rows, drafted).values()))
 

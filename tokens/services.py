@@ -4,9 +4,11 @@ Every one reads the same: require, validate, act, record, return. The audit even
 of the change. Neighbours: organizations/access.py (require), audit/services.py (record).
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -25,7 +27,7 @@ from organizations.access import (
 )
 from organizations.models import Organization, OrgMembership
 from organizations.scopes import covers
-from tokens import secret
+from tokens import networks, secret
 from tokens.models import (
     LONGEST_LIFE,
     APIToken,
@@ -33,11 +35,12 @@ from tokens.models import (
     Token,
     TokenQuerySet,
 )
+from tokens.policies import Policies, Watch
 
 T = TypeVar("T", bound=Token)
 
 MANAGE = "admin:tokens"
-RIGHTS = frozenset({"scopes", "expires_at"})
+RIGHTS = frozenset({"scopes", "expires_at", "not_before", "allowed_addresses"})
 """What decides what a token may do; the rest of it only describes."""
 NOT_ITSELF = "A token cannot widen itself. Use a session or another token."
 BOUND = "This token gives nothing beyond the organizations it is bound to. Name those with organizationIDs."
@@ -62,20 +65,30 @@ def draft_api_token(
     name: str,
     description: str | None = None,
     scopes: Collection[str] = (),
+    not_before: datetime | None = None,
     expires_at: datetime | None = None,
+    allowed_addresses: Collection[str] = (),
     tags: Collection[str] = (),
+    policies: Policies | None = None,
 ) -> APIToken:
-    """A token that may be issued as it is, and is not yet. Raises ValidationError and as require()."""
+    """A token that may be issued as it is, and is not yet. Raises ValidationError and as require().
+
+    `policies`: what is known of them, where one call drafts many.
+    """
     require(principal, MANAGE, organization_id)
     token = APIToken(
         owner_id=organization_id,
         name=name,
         description=description,
         scopes=list(scopes),
+        not_before=not_before,
         expires_at=expires_at,
+        allowed_addresses=list(allowed_addresses),
         tags=list(tags),
     )
-    return _drafted(principal, token)
+    _draft(principal, token)
+    (policies or Policies()).require_issuable(token, None, timezone.now())
+    return token
 
 
 def issue(principal: Principal, tokens: Sequence[T]) -> list[T]:
@@ -94,7 +107,9 @@ def create_personal_access_token(
     name: str,
     description: str | None = None,
     scopes: Collection[str] = (),
+    not_before: datetime | None = None,
     expires_at: datetime | None = None,
+    allowed_addresses: Collection[str] = (),
     organizations: Collection[UUID] | None = None,
     tags: Collection[str] = (),
     owner_id: UUID | None = None,
@@ -110,12 +125,15 @@ def create_personal_access_token(
         name=name,
         description=description,
         scopes=list(scopes),
+        not_before=not_before,
         expires_at=expires_at,
+        allowed_addresses=list(allowed_addresses),
         covers_all_organizations=organizations is None,
         tags=list(tags),
     )
     _require_reach(principal, token, organizations)
-    _drafted(principal, token)
+    _draft(principal, token)
+    Policies().require_issuable(token, organizations, timezone.now())
     with writing(principal):
         token.save(force_insert=True)
         if organizations:
@@ -127,10 +145,10 @@ def create_personal_access_token(
 def update_token(principal: Principal, token: T, changes: dict[str, Any]) -> T:
     """Change what `changes` names and nothing else; `{"is_active": False}` revokes.
 
-    Keys: name, description, tags, scopes, expires_at, is_active, revoked_reason; append_scopes,
-    append_tags; add_organization_ids, remove_organization_ids, clear_organizations (true: every
-    organization of the owner). Raises TokenRevoked, ValidationError, Unauthorized for a token that widens
-    itself.
+    Keys: name, description, tags, scopes, not_before, expires_at, allowed_addresses, is_active,
+    revoked_reason; append_scopes, append_tags, append_allowed_addresses; add_organization_ids,
+    remove_organization_ids, clear_organizations (true: every organization of the owner). Raises
+    TokenRevoked, ValidationError, Unauthorized for a token that widens itself.
     """
     require_management(principal, token)
     changes = dict(changes)
@@ -244,24 +262,27 @@ def _end(principal: Principal, token: Token, reason: str | None) -> bool:
     return bool(was_first)
 
 
-def _drafted(principal: Principal, token: T) -> T:
+def _draft(principal: Principal, token: Token) -> None:
     """A value, and every question asked that needs no row. Raises ValidationError, PermissionDenied."""
+    now = timezone.now()
     token.created_by = token.updated_by = principal.id
     token.mint()
     # of 238 random bits no digest is taken, and who may ask for an owner has it: no query for either
     token.full_clean(exclude={"owner"}, validate_unique=False, validate_constraints=False)
     _require_grantable(principal, token, before=frozenset())
-    _require_expiry(principal, token.expires_at, timezone.now())
-    return token
+    _require_expiry(principal, token.expires_at, now)
+    _require_order(token)
 
 
 def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None:
     now = timezone.now()
     columns, organizations = _split(token, changes)
-    if token.revoked_at is not None and (RIGHTS & columns.keys() or organizations):
+    touches_rights = bool(RIGHTS & columns.keys() or organizations)
+    if token.revoked_at is not None and touches_rights:
         raise TokenRevoked
     before = {name: getattr(token, name) for name in columns}
-    limit, expires_at = token.limit, token.expires_at
+    limit, bounds, reach = token.limit, _bounds(token), _reach(token)
+    watch = Watch(token, reach, now) if touches_rights else None
     for name, value in columns.items():
         setattr(token, name, value)
     token.updated_by = principal.id
@@ -271,18 +292,43 @@ def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None
         for name, was in before.items()
         if was != getattr(token, name)
     }
-    is_extended = _exceeds(token.expires_at, expires_at)
+    is_extended = _bounds(token).exceeds(bounds)
     if organizations:
-        reach = _reach(token)
-        difference |= _change_reach(principal, token, reach, **organizations)
-        is_extended |= _exceeds(_reach(token), reach)
+        changed, is_wider = _change_reach(principal, token, reach, **organizations)
+        difference |= changed
+        is_extended |= is_wider
     if is_extended or "scopes" in columns:
         _require_grantable(principal, token, before=frozenset() if is_extended else limit)
-    if token.expires_at != expires_at:
+    if token.expires_at != bounds.expires_at:
         _require_expiry(principal, token.expires_at, now)
+    if watch is not None:
+        _require_order(token)
+        watch.require_changeable(token, _reach(token))
     if difference:
         token.save()
-        _record(principal, token, "UPDATED", difference)
+        _record(principal, token, "UPDATED", difference | _reported(token))
+
+
+class Bounds(NamedTuple):
+    """When and from where a token is good. None and empty: whenever, wherever."""
+
+    not_before: datetime | None
+    expires_at: datetime | None
+    allowed_addresses: list[str]
+
+    def exceeds(self, other: Bounds) -> bool:
+        """Whether these allow more than the others did."""
+        starts_earlier = other.not_before is not None and (
+            self.not_before is None or self.not_before < other.not_before
+        )
+        reaches_further = bool(other.allowed_addresses) and not (
+            self.allowed_addresses and networks.cover(other.allowed_addresses, self.allowed_addresses)
+        )
+        return starts_earlier or reaches_further or _exceeds(self.expires_at, other.expires_at)
+
+
+def _bounds(token: Token) -> Bounds:
+    return Bounds(token.not_before, token.expires_at, token.allowed_addresses)
 
 
 def _split(token: Token, changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -297,8 +343,10 @@ def _split(token: Token, changes: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
 
 def _reach(token: Any) -> set[UUID] | None:
-    """The organizations a personal token is bound to; None stands for all of its owner's."""
-    return None if token.covers_all_organizations else set(token.organizations.values_list("pk", flat=True))
+    """The organizations a personal token is bound to; None for all of its owner's."""
+    if token.realm is not None or token.covers_all_organizations:
+        return None
+    return set(token.organizations.values_list("pk", flat=True))
 
 
 def _exceeds(after: Any, before: Any) -> bool:
@@ -313,25 +361,39 @@ def _change_reach(
     add_organization_ids: Collection[UUID] = (),
     remove_organization_ids: Collection[UUID] = (),
     clear_organizations: bool = False,
-) -> dict[str, Any]:
-    """Bind a personal token to other organizations than `before`. What changed, for the event."""
+) -> tuple[dict[str, Any], bool]:
+    """Bind a personal token to other organizations than `before`. What changed, and whether it is more.
+
+    A token for all of its owner's organizations is let in again to one they had left by adding just that.
+    """
+    added, removed = set(add_organization_ids), set(remove_organization_ids)
+    lost = set(token.lost_organizations.values_list("pk", flat=True))
+    regained: set[UUID] = lost if clear_organizations else set()
     if clear_organizations:
         after = None
+    elif before is None and added and not removed and added <= lost:
+        after, regained = None, added
     else:
-        after = {*(before or ()), *add_organization_ids} - {*remove_organization_ids}
-    if before is None and after == set() and remove_organization_ids:
+        after = {*(before or ()), *added} - removed
+    if before is None and after == set() and removed:
         raise ValidationError(
             {
                 "remove_organization_ids": "The token reaches every organization. "
                 "Name those it shall keep with addOrganizationIDs."
             }
         )
-    if before == after:
-        return {}
+    if before == after and not regained:
+        return {}, False
     _require_reach(principal, token, None if after is None else after - (before or set()))
+    if added & regained:
+        _require_reach(principal, token, added)
     token.covers_all_organizations = after is None
     token.organizations.set(after or ())
-    return {"organizations": [_names(before), _names(after)]}
+    token.lost_organizations.remove(*regained)
+    difference: dict[str, Any] = {"organizations": [_names(before), _names(after)]}
+    if regained:
+        difference["let_in_again"] = _names(regained)
+    return difference, bool(regained) or _exceeds(after, before)
 
 
 def _require_grantable(principal: Principal, token: Token, *, before: frozenset[str] | None) -> None:
@@ -371,6 +433,12 @@ def _require_another(principal: Principal, token: Token) -> None:
         reach = _reach(token)
         if reach is None or not reach <= set(principal.organization_ids):
             raise Unauthorized(BOUND)
+
+
+def _require_order(token: Token) -> None:
+    """Raises ValidationError for a token that would end before it begins."""
+    if token.not_before and token.expires_at and token.expires_at <= token.not_before:
+        raise ValidationError({"not_before": "It would expire before it is valid. Give an earlier time."})
 
 
 def _require_expiry(principal: Principal, expires_at: datetime | None, now: datetime) -> None:
@@ -438,7 +506,16 @@ def _described(token: Token, organizations: Collection[UUID] = ()) -> dict[str, 
         "scopes": token.scopes,
         "expires_at": _plain(token.expires_at),
     }
-    return described | ({"organizations": _names(organizations)} if organizations else {})
+    restricted = {"not_before": _plain(token.not_before), "allowed_addresses": token.allowed_addresses}
+    described |= {name: value for name, value in restricted.items() if value}
+    described |= {"organizations": _names(organizations)} if organizations else {}
+    return described | _reported(token)
+
+
+def _reported(token: Token) -> dict[str, Any]:
+    """The report-only rules of policies that a token was issued against."""
+    found = vars(token).get("reported")
+    return {"would_refuse": found} if found else {}
 
 
 def _names(ids: Iterable[UUID] | None) -> list[str] | str:

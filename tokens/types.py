@@ -17,14 +17,12 @@ from config.graphql.registry import ID, SSOAuthorizationMap
 from config.graphql.scalars import Time
 from organizations.access import Principal
 from organizations.models import Organization
-from tokens import models
+from tokens import models, standing
 
 ORDER = ("created_at", "updated_at", "name", "expires_at", "last_used_at", "is_active")
-HIDDEN = ("digest", "pepper_id", "deleted_at")
+HIDDEN = ("digest", "pepper_id", "deleted_at", "rotation_key")
 """Columns that no answer shows."""
-RIGHTS = ("scopes", "expires_at", "revoked_at", "deleted_at", "owner_id")
-"""Columns that `abilities` is computed from."""
-WRITABLE = ("tags", "name", "expires_at", "description", "scopes")
+WRITABLE = ("tags", "name", "not_before", "expires_at", "description", "scopes", "allowed_addresses")
 OWNED = ("last_used_at", "revoked_by", "revoked_at")
 """Part of the contract's inputs, and the server's alone."""
 
@@ -44,8 +42,10 @@ def load_recent_addresses(tokens: Sequence[models.Token], _: Principal) -> None:
         token.recent_ip_addresses = [IPAddressUse(**row) for row in found.get(token.pk, ())]  # type: ignore[attr-defined]
 
 
-def load_abilities(tokens: Sequence[models.PersonalAccessToken], _: Principal) -> None:
-    models.load_grants(tokens)
+def load_abilities(tokens: Sequence[models.Token], _: Principal) -> None:
+    found = standing.standings(tokens)
+    for token in tokens:
+        token.abilities = standing.abilities(found[token.pk])  # type: ignore[attr-defined]
 
 
 def reached_organizations(
@@ -88,7 +88,7 @@ class APIToken:
     owner: Organization | None
     sso_authorizations: SSOAuthorizationMap | None
     token: str = computed("hint")
-    abilities: list[str] | None = computed(*RIGHTS)
+    abilities: list[str] | None = computed("id", load=load_abilities)
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
     updated_by_impersonator: str | None = absent()
 
@@ -106,7 +106,7 @@ class PersonalAccessToken:
 
     sso_authorizations: SSOAuthorizationMap | None
     token: str = computed("hint")
-    abilities: list[str] | None = computed(*RIGHTS, "covers_all_organizations", load=load_abilities)
+    abilities: list[str] | None = computed("id", load=load_abilities)
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
     updated_by_impersonator: str | None = absent()
     organizations = many(Organization, reached_organizations)

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from accounts.models import User
 from audit.models import Event
 from organizations import services
-from organizations.access import InsufficientScopes, Unauthorized, renewed
+from organizations.access import InsufficientScopes, Unauthorized
 from organizations.models import Organization, OrganizationSetting, OrgMembership, Role
 from tests.conftest import World
 from tests.factories import SETUP, join, make_api_token, make_personal_token

@@ -5,6 +5,8 @@ import django.db.models.deletion
 import organizations.fields
 import organizations.validators
 import tokens.models
+import tokens.networks
+import tokens.policy
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
@@ -20,6 +22,36 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name='TokenPolicy',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('created_by', models.CharField(blank=True, editable=False, max_length=64, null=True)),
+                ('updated_by', models.CharField(blank=True, editable=False, max_length=64, null=True)),
+                ('tags', organizations.fields.StringListField(blank=True, default=list)),
+                ('maximum_lifetime_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='maximum lifetime')),
+                ('maximum_lifetime_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='maximum lifetime in days')),
+                ('inactivity_limit_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='inactivity limit')),
+                ('inactivity_limit_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='inactivity limit in days')),
+                ('expiry_required_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='expiry required')),
+                ('scopes_required_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='scopes required')),
+                ('allowed_kinds_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='allowed kinds')),
+                ('allowed_kinds', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.models.validate_kinds])),
+                ('grantable_scopes_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='grantable scopes')),
+                ('grantable_scopes', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.models.validate_scopes])),
+                ('allowed_addresses_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='allowed addresses')),
+                ('allowed_addresses', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.networks.validate_networks])),
+                ('live_tokens_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='live tokens of an owner')),
+                ('live_tokens_limit', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='most live tokens of an owner')),
+                ('organization', models.OneToOneField(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='token_policy', to='organizations.organization')),
+            ],
+            options={
+                'verbose_name_plural': 'token policies',
+                'ordering': ('id',),
+            },
+        ),
         migrations.CreateModel(
             name='TokenUsage',
             fields=[
@@ -57,15 +89,20 @@ class Migration(migrations.Migration):
                 ('hint', models.CharField(editable=False, max_length=9)),
                 ('scopes', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.models.validate_scopes])),
                 ('is_active', models.BooleanField(default=True, editable=False)),
+                ('not_before', models.DateTimeField(blank=True, null=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('allowed_addresses', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.networks.validate_networks])),
                 ('last_used_at', models.DateTimeField(editable=False, null=True)),
                 ('usage_count', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('revoked_at', models.DateTimeField(editable=False, null=True)),
                 ('revoked_by', models.CharField(editable=False, max_length=64, null=True)),
                 ('revoked_reason', models.CharField(editable=False, max_length=500, null=True, validators=[organizations.validators.validate_plain_text])),
+                ('rotation_key', models.CharField(editable=False, max_length=128, null=True)),
+                ('overlap_ends_at', models.DateTimeField(editable=False, null=True)),
                 ('sso_authorizations', models.JSONField(default=dict, editable=False)),
                 ('deleted_at', models.DateTimeField(editable=False, null=True)),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_tokens', to='organizations.organization')),
+                ('rotated_from', models.OneToOneField(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rotated_to', to='tokens.apitoken')),
             ],
             options={
                 'verbose_name': 'API token',
@@ -91,17 +128,23 @@ class Migration(migrations.Migration):
                 ('hint', models.CharField(editable=False, max_length=9)),
                 ('scopes', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.models.validate_scopes])),
                 ('is_active', models.BooleanField(default=True, editable=False)),
+                ('not_before', models.DateTimeField(blank=True, null=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('allowed_addresses', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.networks.validate_networks])),
                 ('last_used_at', models.DateTimeField(editable=False, null=True)),
                 ('usage_count', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('revoked_at', models.DateTimeField(editable=False, null=True)),
                 ('revoked_by', models.CharField(editable=False, max_length=64, null=True)),
                 ('revoked_reason', models.CharField(editable=False, max_length=500, null=True, validators=[organizations.validators.validate_plain_text])),
+                ('rotation_key', models.CharField(editable=False, max_length=128, null=True)),
+                ('overlap_ends_at', models.DateTimeField(editable=False, null=True)),
                 ('sso_authorizations', models.JSONField(default=dict, editable=False)),
                 ('deleted_at', models.DateTimeField(editable=False, null=True)),
                 ('covers_all_organizations', models.BooleanField(default=True, verbose_name='every organization of the owner')),
+                ('lost_organizations', models.ManyToManyField(editable=False, related_name='+', to='organizations.organization')),
                 ('organizations', models.ManyToManyField(blank=True, related_name='personal_access_tokens', to='organizations.organization')),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='personal_access_tokens', to=settings.AUTH_USER_MODEL)),
+                ('rotated_from', models.OneToOneField(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rotated_to', to='tokens.personalaccesstoken')),
             ],
             options={
                 'verbose_name': 'personal access token',

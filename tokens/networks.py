@@ -1,0 +1,62 @@
+"""Networks in CIDR notation (RFC 4632, RFC 4291), as allow-lists name them. Pure."""
+
+import functools
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from django.core.exceptions import ValidationError
+
+Network = IPv4Network | IPv6Network
+
+MOST_NETWORKS = 100
+
+
+def validate_networks(names: list[str]) -> None:
+    """Addresses and networks, not too many. Raises ValidationError."""
+    if len(names) > MOST_NETWORKS:
+        raise ValidationError(f"At most {MOST_NETWORKS} networks; these are {len(names)}.")
+    for name in names:
+        try:
+            ip_network(name)
+        except ValueError:
+            raise ValidationError(
+                "%(name)s is no network.%(meant)s Write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.",
+                code="invalid",
+                params={"name": repr(name[:80]), "meant": _meant(name)},
+            ) from None
+
+
+def _meant(name: str) -> str:
+    """What a network with bits of a host in it was probably to be."""
+    try:
+        return f" Did you mean {ip_network(name, strict=False)}?"
+    except ValueError:
+        return ""
+
+
+def hold(names: Collection[str], address: str) -> bool:
+    """Whether one of these networks holds an address. An address that cannot be read is in none."""
+    try:
+        asked = _unmapped(ip_address(address))
+    except ValueError:
+        return False
+    return any(asked in network for network in _parsed(tuple(names)))
+
+
+def cover(names: Collection[str], others: Collection[str]) -> bool:
+    """Whether every address of the `others` is in one of these networks."""
+    return all(
+        any(other.version == one.version and other.subnet_of(one) for one in _parsed(tuple(names)))  # type: ignore[arg-type]
+        for other in _parsed(tuple(others))
+    )
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """An IPv4 address that came through an IPv6 socket (RFC 4291, 2.5.5.2) is the IPv4 address."""
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(names: tuple[str, ...]) -> tuple[Network, ...]:
+    """Parsing takes longer than asking, and a list is asked at every request of its tokens."""
+    return tuple(ip_network(name) for name in names)

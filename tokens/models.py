@@ -264,7 +264,7 @@ class TokenPolicyQuerySet(models.QuerySet["TokenPolicy"]):
 
 
 def _mode(rule: str) -> Any:
-    return models.CharField(rule, max_length=12, choices=MODES, default=Mode.OFF)
+    return models.CharField(rule, max_length=12, choices=MODES, default=Mode.OFF.value)
 
 
 def _days(name: str) -> Any:

@@ -97,7 +97,7 @@ def issue(principal: Principal, tokens: Sequence[T]) -> list[T]:
         return []
     with writing(principal):
         type(tokens[0]).objects.bulk_create(tokens)
-        record_many([_event(principal, token, "CREATED", _described(token)) for token in tokens])
+        record_many([_event(principal, token, "CREATED", described(token)) for token in tokens])
     return list(tokens)
 
 
@@ -131,14 +131,14 @@ def create_personal_access_token(
         covers_all_organizations=organizations is None,
         tags=list(tags),
     )
-    _require_reach(principal, token, organizations)
+    require_reach(principal, token, organizations)
     _draft(principal, token)
     Policies().require_issuable(token, organizations, timezone.now())
     with writing(principal):
         token.save(force_insert=True)
         if organizations:
             token.organizations.set(cast(Any, organizations))
-        _record(principal, token, "CREATED", _described(token, organizations or ()))
+        tell(principal, token, "CREATED", described(token, organizations or ()))
     return token
 
 
@@ -157,7 +157,7 @@ def update_token(principal: Principal, token: T, changes: dict[str, Any]) -> T:
     if reason is not None and is_active is not False:
         raise ValidationError({"revoked_reason": "Send it together with isActive: false."})
     with writing(principal):
-        token = _locked(token)
+        token = locked(token)
         if changes:
             _change(principal, token, changes)
         if is_active is True and token.revoked_at is not None:
@@ -177,7 +177,7 @@ def revoke(principal: Principal, token: T, *, reason: str | None) -> T:
     token.clean_fields(exclude=_all_fields_but(token, "revoked_reason"))
     with writing(principal):
         if _end(principal, token, reason):
-            _record(principal, token, "REVOKED", {"reason": reason})
+            tell(principal, token, "REVOKED", {"reason": reason})
     return token
 
 
@@ -206,10 +206,10 @@ def delete_token(principal: Principal, token: Token) -> UUID:
     """Take a token out of everybody's sight. It is revoked, and its row stays for the audit."""
     require_management(principal, token)
     with writing(principal):
-        token = _locked(token)
+        token = locked(token)
         _end(principal, token, "deleted")
         type(token).objects.filter(pk=token.pk).update(deleted_at=timezone.now())
-        _record(principal, token, "DELETED", {})
+        tell(principal, token, "DELETED", {})
     return token.pk
 
 
@@ -264,13 +264,17 @@ def _end(principal: Principal, token: Token, reason: str | None) -> bool:
 
 def _draft(principal: Principal, token: Token) -> None:
     """A value, and every question asked that needs no row. Raises ValidationError, PermissionDenied."""
-    now = timezone.now()
+    prepare(principal, token)
+    require_grantable(principal, token, before=frozenset())
+    require_expiry(principal.expires_at, token.expires_at, timezone.now())
+
+
+def prepare(principal: Principal, token: Token) -> None:
+    """Give an unsaved token its value and its maker. Raises ValidationError."""
     token.created_by = token.updated_by = principal.id
     token.mint()
     # of 238 random bits no digest is taken, and who may ask for an owner has it: no query for either
     token.full_clean(exclude={"owner"}, validate_unique=False, validate_constraints=False)
-    _require_grantable(principal, token, before=frozenset())
-    _require_expiry(principal, token.expires_at, now)
     _require_order(token)
 
 
@@ -281,7 +285,7 @@ def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None
     if token.revoked_at is not None and touches_rights:
         raise TokenRevoked
     before = {name: getattr(token, name) for name in columns}
-    limit, bounds, reach = token.limit, _bounds(token), _reach(token)
+    limit, bounds, reach = token.limit, _bounds(token), bound_to(token)
     watch = Watch(token, reach, now) if touches_rights else None
     for name, value in columns.items():
         setattr(token, name, value)
@@ -298,15 +302,15 @@ def _change(principal: Principal, token: Token, changes: dict[str, Any]) -> None
         difference |= changed
         is_extended |= is_wider
     if is_extended or "scopes" in columns:
-        _require_grantable(principal, token, before=frozenset() if is_extended else limit)
+        require_grantable(principal, token, before=frozenset() if is_extended else limit)
     if token.expires_at != bounds.expires_at:
-        _require_expiry(principal, token.expires_at, now)
+        require_expiry(principal.expires_at, token.expires_at, now)
     if watch is not None:
         _require_order(token)
-        watch.require_changeable(token, _reach(token))
+        watch.require_changeable(token, bound_to(token))
     if difference:
         token.save()
-        _record(principal, token, "UPDATED", difference | _reported(token))
+        tell(principal, token, "UPDATED", difference | _reported(token))
 
 
 class Bounds(NamedTuple):
@@ -342,11 +346,11 @@ def _split(token: Token, changes: dict[str, Any]) -> tuple[dict[str, Any], dict[
     return columns, organizations
 
 
-def _reach(token: Any) -> set[UUID] | None:
+def bound_to(token: Any) -> set[UUID] | None:
     """The organizations a personal token is bound to; None for all of its owner's."""
     if token.realm is not None or token.covers_all_organizations:
         return None
-    return set(token.organizations.values_list("pk", flat=True))
+    return set(token.organizations.live().values_list("pk", flat=True))
 
 
 def _exceeds(after: Any, before: Any) -> bool:
@@ -384,9 +388,9 @@ def _change_reach(
         )
     if before == after and not regained:
         return {}, False
-    _require_reach(principal, token, None if after is None else after - (before or set()))
+    require_reach(principal, token, None if after is None else after - (before or set()))
     if added & regained:
-        _require_reach(principal, token, added)
+        require_reach(principal, token, added)
     token.covers_all_organizations = after is None
     token.organizations.set(after or ())
     token.lost_organizations.remove(*regained)
@@ -396,7 +400,7 @@ def _change_reach(
     return difference, bool(regained) or _exceeds(after, before)
 
 
-def _require_grantable(principal: Principal, token: Token, *, before: frozenset[str] | None) -> None:
+def require_grantable(principal: Principal, token: Token, *, before: frozenset[str] | None) -> None:
     """Nobody grants what they lack, and no token widens itself. `before`: the limit it had, None for none.
 
     More time or more organizations grant all its scopes anew: `before` is then empty. A personal token is
@@ -430,7 +434,7 @@ def _require_another(principal: Principal, token: Token) -> None:
     if asking.pk == token.pk:
         raise Unauthorized(NOT_ITSELF)
     if token.realm is None and not asking.covers_all_organizations:
-        reach = _reach(token)
+        reach = bound_to(token)
         if reach is None or not reach <= set(principal.organization_ids):
             raise Unauthorized(BOUND)
 
@@ -441,22 +445,19 @@ def _require_order(token: Token) -> None:
         raise ValidationError({"not_before": "It would expire before it is valid. Give an earlier time."})
 
 
-def _require_expiry(principal: Principal, expires_at: datetime | None, now: datetime) -> None:
+def require_expiry(parent: datetime | None, expires_at: datetime | None, now: datetime) -> None:
     """In the future, not absurdly far, and not beyond the token that asks. Raises ValidationError."""
     if expires_at is not None and not now < expires_at < now + LONGEST_LIFE:
         raise ValidationError({"expires_at": "Give a time in the future, at most 100 years from now."})
-    parent = principal.expires_at
     if parent is not None and (expires_at is None or expires_at > parent):
         raise ValidationError(
             {"expires_at": f"It cannot outlive the token that asks, which expires at {parent.isoformat()}."}
         )
 
 
-def _require_reach(
-    principal: Principal, token: PersonalAccessToken, organizations: Collection[UUID] | None
-) -> None:
+def require_reach(principal: Principal, token: Token, organizations: Collection[UUID] | None) -> None:
     """Only organizations one reaches oneself. Raises Organization.DoesNotExist, Unauthorized."""
-    if principal.is_trusted:
+    if principal.is_trusted or token.realm is not None:
         return
     if organizations is None:
         if principal.token is not None and not principal.token.covers_all_organizations:
@@ -465,13 +466,13 @@ def _require_reach(
         raise Organization.DoesNotExist
 
 
-def _locked(token: T) -> T:
+def locked(token: T) -> T:
     """The row as it is now, held until the transaction ends. Raises DoesNotExist."""
     found: T = type(token).objects.live().select_for_update(no_key=True).get(pk=token.pk)
     return found
 
 
-def _record(principal: Principal, token: Token, what: str, changes: dict[str, Any]) -> None:
+def tell(principal: Principal, token: Token, what: str, changes: dict[str, Any]) -> None:
     record_many([_event(principal, token, what, changes)])
 
 
@@ -499,7 +500,7 @@ def _noun(kind: type[Token]) -> str:
     return "API_TOKEN" if kind is APIToken else "PERSONAL_ACCESS_TOKEN"
 
 
-def _described(token: Token, organizations: Collection[UUID] = ()) -> dict[str, Any]:
+def described(token: Token, organizations: Collection[UUID] = ()) -> dict[str, Any]:
     described = {
         "name": token.name,
         "hint": token.hint,

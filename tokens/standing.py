@@ -173,7 +173,7 @@ class PersonalTokenStanding(Standing):
             most_older = max(most_older, older)
             if organization_id is not None and deleted_at is None and is_reached:
                 known = places.get(organization_id)
-                granted = merged(known and known.grant, grant(role, group_scopes or (), name))
+                granted = merged(known.grant if known else None, grant(role, group_scopes or (), name))
                 places[organization_id] = Place(organization_id, granted, Terms(*terms))
         return cls(token, token.owner.is_active, list(places.values()), most_older)
 

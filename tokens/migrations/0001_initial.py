@@ -6,7 +6,6 @@ import organizations.fields
 import organizations.validators
 import tokens.models
 import tokens.networks
-import tokens.policy
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
@@ -31,19 +30,19 @@ class Migration(migrations.Migration):
                 ('created_by', models.CharField(blank=True, editable=False, max_length=64, null=True)),
                 ('updated_by', models.CharField(blank=True, editable=False, max_length=64, null=True)),
                 ('tags', organizations.fields.StringListField(blank=True, default=list)),
-                ('maximum_lifetime_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='maximum lifetime')),
+                ('maximum_lifetime_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='maximum lifetime')),
                 ('maximum_lifetime_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='maximum lifetime in days')),
-                ('inactivity_limit_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='inactivity limit')),
+                ('inactivity_limit_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='inactivity limit')),
                 ('inactivity_limit_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='inactivity limit in days')),
-                ('expiry_required_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='expiry required')),
-                ('scopes_required_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='scopes required')),
-                ('allowed_kinds_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='allowed kinds')),
+                ('expiry_required_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='expiry required')),
+                ('scopes_required_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='scopes required')),
+                ('allowed_kinds_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='allowed kinds')),
                 ('allowed_kinds', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.models.validate_kinds])),
-                ('grantable_scopes_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='grantable scopes')),
+                ('grantable_scopes_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='grantable scopes')),
                 ('grantable_scopes', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.models.validate_scopes])),
-                ('allowed_addresses_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='allowed addresses')),
+                ('allowed_addresses_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='allowed addresses')),
                 ('allowed_addresses', organizations.fields.StringListField(blank=True, default=list, validators=[tokens.networks.validate_networks])),
-                ('live_tokens_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default=tokens.policy.Mode['OFF'], max_length=12, verbose_name='live tokens of an owner')),
+                ('live_tokens_mode', models.CharField(choices=[('OFF', 'off'), ('REPORT_ONLY', 'report only'), ('ENFORCE', 'enforce')], default='OFF', max_length=12, verbose_name='live tokens of an owner')),
                 ('live_tokens_limit', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='most live tokens of an owner')),
                 ('organization', models.OneToOneField(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='token_policy', to='organizations.organization')),
             ],

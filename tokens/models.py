@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Cast, Replace
 from uuid_utils.compat import uuid7
 
 from organizations.fields import StringListField
-from organizations.models import Organization, Record
+from organizations.models import Organization, OrgMembership, Record
 from organizations.scopes import UnknownScope, canonical, held
 from organizations.validators import validate_plain_text, validate_single_line
 from tokens import peppers, secret
@@ -197,9 +199,33 @@ class Token(Record):
         return State.ACTIVE
 
 
+def is_orphaned() -> models.Q:
+    """API tokens whose creator is a person who is no active member of the organization any more.
+
+    Creators are kept by value, as text; what no person made is nobody's orphan.
+    """
+    people = get_user_model()._default_manager.annotate(name=_as_text("pk"))
+    there = OrgMembership.objects.filter(organization=models.OuterRef("owner"), user__is_active=True)
+    is_there = there.annotate(name=_as_text("user_id")).filter(name=_bare(models.OuterRef("created_by")))
+    is_somebody = models.Exists(people.filter(name=_bare(models.OuterRef("created_by"))))
+    return models.Q(is_somebody) & ~models.Q(models.Exists(is_there))
+
+
+def _as_text(key: str) -> Replace:
+    return _bare(Cast(key, models.CharField()))
+
+
+def _bare(key: Any) -> Replace:
+    """An id as SQLite stores it: without hyphens."""
+    return Replace(key, models.Value("-"), models.Value(""))
+
+
 class APITokenQuerySet(TokenQuerySet["APIToken"]):
     def visible_to(self, principal: Principal) -> Self:
         return self.live().filter(owner__in=principal.organizations_with("read:tokens"))
+
+    def orphaned(self) -> Self:
+        return self.filter(is_orphaned())
 
 
 class APIToken(Token):
@@ -351,6 +377,13 @@ RULE_VALUES = {
 
 
 class TokenUsageQuerySet(models.QuerySet["TokenUsage"]):
+    def since(self, moments: Mapping[UUID, datetime]) -> Self:
+        """Token id -> a moment: what was used after it. A row counts a whole day of uses."""
+        wanted = models.Q(pk__in=())
+        for token_id, moment in moments.items():
+            wanted |= models.Q(token_id=token_id, last_seen_at__gte=moment)
+        return self.filter(wanted)
+
     def recent_addresses(self, token_ids: Iterable[UUID]) -> dict[UUID, list[dict[str, Any]]]:
         """Token id -> the last RECENT_ADDRESSES from which it was accepted, newest first."""
         rows = (

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -30,11 +31,13 @@ from tokens.policy import NO_TERMS, Breach, Mode, Occasion, Rule, Terms
 class BadCredential(Exception):
     """A credential was sent and does not hold. `code` is stable, the message says what to do.
 
-    `status`: 401 for what another credential mends, 403 for what none from here would.
+    `status`: 401 for what another credential mends, 403 for what none from here would. `rule`: the one of
+    its organization's policy that refuses it.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, rule: Rule | None = None) -> None:
         self.code = code
+        self.rule = rule
         self.status = 403 if code in FORBIDDEN else 401
         self.extensions = {"code": code}
         super().__init__(message)
@@ -55,6 +58,46 @@ DEAD = {
 """Code, message. An exception is made anew each time: one that is kept keeps its frames, values included."""
 
 
+class Usability(StrEnum):
+    """Whether a token would be accepted now, and what keeps it from it."""
+
+    ACTIVE = "ACTIVE"
+    PENDING = "PENDING"
+    REVOKED = "REVOKED"
+    ROTATED = "ROTATED"
+    EXPIRED = "EXPIRED"
+    OWNER_INACTIVE = "OWNER_INACTIVE"
+    POLICY_REFUSED = "POLICY_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`reason`: why it is not accepted. `policy`: the rule that refuses it. `ends_at`, `ends_by`: what ends
+    it next by itself; a column, or a rule. `organization_id`: where this holds, None for the token as such.
+    """
+
+    state: Usability
+    reason: str | None = None
+    policy: str | None = None
+    ends_at: datetime | None = None
+    ends_by: str | None = None
+    organization_id: UUID | None = None
+
+
+USABILITIES = {
+    **{
+        (state, code): Usability[state.name]
+        for state, (code, _) in DEAD.items()
+        if state is not State.DELETED
+    },
+    (State.DELETED, DEAD[State.DELETED][0]): Usability.REVOKED,
+    (State.ACTIVE, OWNER_INACTIVE[0]): Usability.OWNER_INACTIVE,
+    (State.ACTIVE, policy.EXPIRED): Usability.EXPIRED,
+    (State.ACTIVE, policy.REFUSED): Usability.POLICY_REFUSED,
+}
+"""Its own state, and the code with which it is refused -> what people are told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """An organization that a token reaches: what it grants there, and on what terms."""
@@ -62,14 +105,6 @@ class Place:
     organization_id: UUID
     grant: Grant
     terms: Terms
-
-
-class Ending(NamedTuple):
-    """When a token ends by itself, and what ends it: a column, or a rule of that organization's policy."""
-
-    at: datetime
-    by: str
-    organization_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +148,26 @@ class Standing:
         narrowed = replace(place.grant, scopes=common(place.grant.scopes, grantable))
         return narrowed, policy.refusal(breaches)
 
-    def endings(self, now: datetime) -> list[Ending]:
-        """Every way it ends by itself, the first one first."""
-        own = [Ending(at, by) for at, by in policy.endings(self.token, NO_TERMS, now)]
-        by_policy = [
-            Ending(at, by, place.organization_id)
-            for place in self.places
+    def status(self, now: datetime) -> Status:
+        """Of the token as such."""
+        try:
+            self.admitted(now, None)
+        except BadCredential as refused:
+            state = USABILITIES[self.token.state(now), refused.code]
+            return Status(state, str(refused), refused.rule)
+        return self._active(now, ())
+
+    def _active(self, now: datetime, places: Sequence[Place]) -> Status:
+        """`places`: those whose policies may end it."""
+        own = list(policy.endings(self.token, NO_TERMS, now))
+        there = [
+            (at, by)
+            for place in places
             for at, by in policy.endings(self.token, place.terms, now)
             if isinstance(by, Rule)
         ]
-        return sorted(own + by_policy, key=lambda ending: ending.at)
+        ends_at, ends_by = min(own + there, default=(None, None))
+        return Status(Usability.ACTIVE, ends_at=ends_at, ends_by=ends_by)
 
 
 class APITokenStanding(Standing):
@@ -143,7 +188,7 @@ class APITokenStanding(Standing):
         (place,) = self.places
         remaining, refused = self._judged(place, occasion, reported)
         if refused is not None:
-            raise BadCredential(refused.code, refused.why)
+            raise BadCredential(refused.code, refused.why, refused.rule)
         return Principal(
             Kind.API_TOKEN,
             id=str(self.token.pk),
@@ -153,6 +198,9 @@ class APITokenStanding(Standing):
             token=self.token,
             expires_at=policy.expiry(self.token, place.terms, occasion.now),
         )
+
+    def _active(self, now: datetime, places: Sequence[Place]) -> Status:
+        return Standing._active(self, now, self.places)  # super() fails in a slotted dataclass's child
 
 
 class PersonalTokenStanding(Standing):
@@ -203,6 +251,27 @@ class PersonalTokenStanding(Standing):
             token=self.token,
             expires_at=policy.expiry(self.token, NO_TERMS, occasion.now),
         )
+
+    def status_by_organization(self, now: datetime) -> list[Status]:
+        """Of the token in each organization it reaches."""
+        try:
+            barred = self.admitted(now, None).barred
+        except BadCredential:
+            return [replace(self.status(now), organization_id=place.organization_id) for place in self.places]
+        return [
+            replace(
+                _barred(barred[place.organization_id])
+                if place.organization_id in barred
+                else self._active(now, (place,)),
+                organization_id=place.organization_id,
+            )
+            for place in self.places
+        ]
+
+
+def _barred(bar: Bar) -> Status:
+    state = USABILITIES[State.ACTIVE, bar.extensions["code"]]
+    return Status(state, bar.message, bar.extensions["policy"])
 
 
 # --- the SELECT ----------------------------------------------------------------------------------------

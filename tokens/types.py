@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import strawberry
 from django.db.models import F, Q, QuerySet, UUIDField, Value
 from django.db.models.functions import Cast, NullIf, Replace
+from django.utils import timezone
 
 from audit.models import Event
 from config.graphql import registry
 from config.graphql.generate import absent, computed, many, node
-from config.graphql.inputs import create_input, update_input
+from config.graphql.inputs import create_input, update_input, verb_input
 from config.graphql.registry import ID, SSOAuthorizationMap
 from config.graphql.scalars import Time
 from organizations.access import Principal
 from organizations.models import Organization
-from tokens import models, standing
+from tokens import models, rotation, standing
+from tokens.policy import Terms
+from tokens.standing import Usability
 
 ORDER = ("created_at", "updated_at", "name", "expires_at", "last_used_at", "is_active")
 HIDDEN = ("digest", "pepper_id", "deleted_at", "rotation_key")
 """Columns that no answer shows."""
+REVOCATION = ("id", "revoked_at", "revoked_by", "revoked_reason")
+SUCCESSION = ("id", "created_at", "rotated_from_id")
 WRITABLE = ("tags", "name", "not_before", "expires_at", "description", "scopes", "allowed_addresses")
 OWNED = ("last_used_at", "revoked_by", "revoked_at")
 """Part of the contract's inputs, and the server's alone."""
+
+
+TokenState = registry.add_enum("TokenState", {state.name: state.value for state in Usability})
 
 
 @registry.add
@@ -42,10 +51,54 @@ def load_recent_addresses(tokens: Sequence[models.Token], _: Principal) -> None:
         token.recent_ip_addresses = [IPAddressUse(**row) for row in found.get(token.pk, ())]  # type: ignore[attr-defined]
 
 
-def load_abilities(tokens: Sequence[models.Token], _: Principal) -> None:
-    found = standing.standings(tokens)
+@registry.add
+@strawberry.type(description="Whether a token is accepted now, what keeps it from it, what ends it next")
+class TokenStatus:
+    state: TokenState
+    reason: str | None
+    policy: str | None
+    ends_at: Time | None
+    ends_by: str | None
+    organization_id: ID | None
+
+
+def load_standing(tokens: Sequence[Any], _: Principal) -> None:
+    """What each is worth now, as authentication would see it: one query, whatever is asked of it."""
+    if all("abilities" in vars(token) for token in tokens):
+        return
+    found, now = standing.standings(tokens), timezone.now()
     for token in tokens:
-        token.abilities = standing.abilities(found[token.pk])  # type: ignore[attr-defined]
+        here = found[token.pk]
+        token.abilities = standing.abilities(here)
+        token.status = here.status(now)
+        if token.status.state is Usability.REVOKED:
+            token.status = replace(token.status, reason=_revocation(token))
+        if isinstance(here, standing.PersonalTokenStanding):
+            token.organization_statuses = here.status_by_organization(now)
+
+
+def _revocation(token: models.Token) -> str:
+    why = f": {token.revoked_reason}" if token.revoked_reason else "."
+    return f"Revoked at {token.revoked_at:%Y-%m-%d %H:%M} UTC by {token.revoked_by}{why}"
+
+
+def load_orphaned(tokens: Sequence[models.APIToken], _: Principal) -> None:
+    orphans = set(
+        models.APIToken.objects.filter(pk__in=[token.pk for token in tokens])
+        .orphaned()
+        .values_list("pk", flat=True)
+    )
+    for token in tokens:
+        token.orphaned = token.pk in orphans  # type: ignore[attr-defined]
+
+
+def load_uses_of_predecessor(tokens: Sequence[Any], _: Principal) -> None:
+    """Who still uses the old value: the addresses it was used from since the rotation."""
+    since = {token.rotated_from_id: token.created_at for token in tokens if token.rotated_from_id}
+    found = models.TokenUsage.objects.since(since).recent_addresses(since) if since else {}
+    for token in tokens:
+        rows = found.get(token.rotated_from_id, ())
+        token.rotated_from_addresses = [IPAddressUse(**row) for row in rows]
 
 
 def reached_organizations(
@@ -88,8 +141,11 @@ class APIToken:
     owner: Organization | None
     sso_authorizations: SSOAuthorizationMap | None
     token: str = computed("hint")
-    abilities: list[str] | None = computed("id", load=load_abilities)
+    abilities: list[str] | None = computed(*REVOCATION, load=load_standing)
+    status: TokenStatus = computed(*REVOCATION, load=load_standing)
+    orphaned: bool = computed("id", load=load_orphaned, condition=models.is_orphaned)
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
+    rotated_from_addresses: list[IPAddressUse] = computed(*SUCCESSION, load=load_uses_of_predecessor)
     updated_by_impersonator: str | None = absent()
 
 
@@ -106,8 +162,11 @@ class PersonalAccessToken:
 
     sso_authorizations: SSOAuthorizationMap | None
     token: str = computed("hint")
-    abilities: list[str] | None = computed("id", load=load_abilities)
+    abilities: list[str] | None = computed(*REVOCATION, load=load_standing)
+    status: TokenStatus = computed(*REVOCATION, load=load_standing)
+    organization_statuses: list[TokenStatus] = computed(*REVOCATION, load=load_standing)
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
+    rotated_from_addresses: list[IPAddressUse] = computed(*SUCCESSION, load=load_uses_of_predecessor)
     updated_by_impersonator: str | None = absent()
     organizations = many(Organization, reached_organizations)
     events = many(Event, events_about)
@@ -135,6 +194,63 @@ update_input(
     related=("organization", "event"),
     refused=("clear_is_active", "clear_revoked_reason", "last_used_at", "event"),
 )
+
+
+ROTATION = {
+    "expires_at": "Time",
+    "overlap_seconds": "int",
+    "reason": "RotationReason",
+    "idempotency_key": "str",
+}
+registry.add_enum("RotationReason", {reason.name: reason.value for reason in rotation.Reason})
+for _kind in (models.APIToken, models.PersonalAccessToken):
+    verb_input(_kind, "rotate", ROTATION)
+
+
+MODE = "TokenPolicyMode"
+
+
+@node(
+    models.TokenPolicy,
+    joined=("organization",),
+    edges=("organization",),
+    enums={column: MODE for column in Terms._fields if column.endswith("_mode")},
+)
+class TokenPolicy:
+    """What an organization demands of the tokens that reach it, rule by rule"""
+
+    maximum_lifetime_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    inactivity_limit_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    expiry_required_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    scopes_required_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    allowed_kinds_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    grantable_scopes_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    allowed_addresses_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+    live_tokens_mode: TokenPolicyMode  # type: ignore[name-defined]  # noqa: F821
+
+
+update_input(models.TokenPolicy, ("tags", *Terms._fields))
+
+
+@strawberry.type(description="A token that a policy would refuse, or take scopes from")
+class PolicyEffect:
+    token_id: strawberry.ID
+    kind: str
+    name: str | None
+    hint: str
+    owner_id: strawberry.ID
+    owner: str
+    rule: str
+    why: str
+
+
+@registry.add
+@strawberry.type(description="What a policy would hit now: at most 1,000 effects are listed, all are counted")
+class PolicyPreview:
+    total: int
+    tokens: int
+    owners: int
+    effects: list[PolicyEffect]
 
 
 @strawberry.type(description="An organization, by its name alone")

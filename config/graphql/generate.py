@@ -29,9 +29,14 @@ from config.graphql.registry import NODES, OrderDirection
 T = TypeVar("T", bound=type)
 
 
-def computed(*needed: str, load: Loader | None = None) -> Any:
-    """In a class body: a field that is no column. `needed` names the columns its property reads."""
-    return Computed("", needed, load)
+def computed(
+    *needed: str, load: Loader | None = None, condition: Callable[[], models.Q] | None = None
+) -> Any:
+    """In a class body: a field that is no column. `needed` names the columns its property reads.
+
+    `condition` makes a true or false one searchable.
+    """
+    return Computed("", needed, load, condition)
 
 
 def many(target: type[models.Model], children: Children) -> Any:

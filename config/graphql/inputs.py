@@ -7,7 +7,7 @@ are part of the contract and refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -67,6 +67,12 @@ def update_input(
     keys = [key for field in fields for key in _column_changes(model, field)]
     keys += [key for relation in related for key in _relation_changes(relation)]
     _add_input(f"Update{NODES[model].name}Input", keys, set(refused))
+
+
+def verb_input(model: type[models.Model], verb: str, kinds: Mapping[str, str]) -> None:
+    """Define `<Verb><Model>Input` of a verb of its own. `kinds`: key -> its type, all of them optional."""
+    keys = [Key(name, name, kind) for name, kind in kinds.items()]
+    _add_input(f"{verb.title()}{NODES[model].name}Input", keys, set())
 
 
 def _column_changes(model: type[models.Model], field: str) -> Iterator[Key]:

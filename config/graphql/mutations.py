@@ -59,6 +59,20 @@ def update(model: type[models.Model], service: Service, **options: Any) -> Straw
     return root_field(resolver, {"id": "ID", "input": f"Update{node.name}Input"}, payload, options)
 
 
+def act(model: type[models.Model], verb: str, service: Service, **options: Any) -> StrawberryField:
+    """`<verb><Model>(id, input: <Verb><Model>Input!)`: `service(principal, instance, given)` answers what is
+    to be shown, of the same type."""
+    node = NODES[model]
+    payload = _payload(node, verb.title())
+
+    def resolver(info: Info, id: str, input: Any) -> Any:  # noqa: A002
+        principal = info.context.principal
+        instance = node.visible_to(principal).get(pk=as_id(id))
+        return payload(**read_back(info, node, service(principal, instance, inputs.sent(input))))
+
+    return root_field(resolver, {"id": "ID", "input": f"{verb.title()}{node.name}Input"}, payload, options)
+
+
 def delete(model: type[models.Model], service: Service, **options: Any) -> StrawberryField:
     """`delete<Model>(id)`: `service(principal, instance)`."""
     node = NODES[model]

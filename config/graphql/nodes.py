@@ -51,11 +51,15 @@ Loader = Callable[[Sequence[Any], Any], None]
 
 @dataclass(frozen=True)
 class Computed:
-    """A property of the model, made of columns, and of what `load` brings for a whole page."""
+    """A property of the model, made of columns, and of what `load` brings for a whole page.
+
+    `condition`: what finds the rows for which it is true, where it can be searched by.
+    """
 
     name: str
     columns: tuple[str, ...]
     load: Loader | None
+    condition: Callable[[], models.Q] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from strawberry import UNSET
 
 from config.graphql import columns, registry
 from config.graphql.naming import camel
-from config.graphql.nodes import Absent, Many, NodeType, One
+from config.graphql.nodes import Absent, Computed, Many, NodeType, One
 from config.graphql.registry import NODES
 
 MOST_CONDITIONS = 100
@@ -76,6 +76,16 @@ class Unanswered:
         return Q() if is_met else ~EVERY_ROW
 
 
+@dataclass(frozen=True)
+class Holding:
+    """A computed field that is true or false."""
+
+    condition: Callable[[], Q]
+
+    def __call__(self, is_wanted: bool, _: Any) -> Q:
+        return self.condition() if is_wanted else ~self.condition()
+
+
 def _not(value: Any, principal: Any) -> Q:
     return ~_q(value, principal)
 
@@ -116,6 +126,9 @@ def add_where_input(
         for suffix, (kind, _) in columns.predicates(models.CharField(null=True), is_optional=True).items():
             key = camel(absent) + suffix
             kinds[key], conditions[key] = kind, Unanswered(suffix)
+    for source in node.sources.values():
+        if isinstance(source, Computed) and source.condition is not None:
+            kinds[camel(source.name)], conditions[camel(source.name)] = "bool", Holding(source.condition)
     for edge in edges:
         linked = Linked(node, node.sources[edge])  # type: ignore[arg-type]
         key = camel(f"has_{edge}")

@@ -84,7 +84,7 @@ class Status:
     organization_id: UUID | None = None
 
 
-USABILITIES = {
+USABILITIES: Mapping[tuple[State, str], Usability] = {
     **{
         (state, code): Usability[state.name]
         for state, (code, _) in DEAD.items()
@@ -159,14 +159,9 @@ class Standing:
 
     def _active(self, now: datetime, places: Sequence[Place]) -> Status:
         """`places`: those whose policies may end it."""
-        own = list(policy.endings(self.token, NO_TERMS, now))
-        there = [
-            (at, by)
-            for place in places
-            for at, by in policy.endings(self.token, place.terms, now)
-            if isinstance(by, Rule)
-        ]
-        ends_at, ends_by = min(own + there, default=(None, None))
+        terms = [NO_TERMS, *(place.terms for place in places)]
+        ends = [ending for some in terms for ending in policy.endings(self.token, some, now)]
+        ends_at, ends_by = min(ends, default=(None, None))
         return Status(Usability.ACTIVE, ends_at=ends_at, ends_by=ends_by)
 
 

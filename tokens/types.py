@@ -33,7 +33,7 @@ OWNED = ("last_used_at", "revoked_by", "revoked_at")
 """Part of the contract's inputs, and the server's alone."""
 
 
-TokenState = registry.add_enum("TokenState", {state.name: state.value for state in Usability})
+registry.add_enum("TokenState", {state.name: state.value for state in Usability})
 
 
 @registry.add
@@ -54,7 +54,7 @@ def load_recent_addresses(tokens: Sequence[models.Token], _: Principal) -> None:
 @registry.add
 @strawberry.type(description="Whether a token is accepted now, what keeps it from it, what ends it next")
 class TokenStatus:
-    state: TokenState
+    state: TokenState  # type: ignore[name-defined]  # noqa: F821
     reason: str | None
     policy: str | None
     ends_at: Time | None

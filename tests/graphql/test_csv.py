@@ -239,7 +239,10 @@ def test_what_is_no_table_of_tokens_is_refused_as_a_whole(
 def test_an_unknown_column_is_told_with_those_there_are(send: Send) -> None:
     message = refused(send("colour\nred"))
 
-    assert "The columns are: description, expiresAt, isActive, lastUsedAt, name, ownerID" in message
+    assert (
+        "The columns are: allowedAddresses, description, expiresAt, isActive, lastUsedAt, name, notBefore"
+        in message
+    )
 
 
 def test_a_thousand_rows_and_any_number_of_blank_ones_are_not_too_many(send: Send) -> None:

@@ -246,7 +246,7 @@ def test_the_count_is_of_what_is_searched_and_queried_only_when_selected(
     assert len(statements("edges { node { id } } totalCount")) == 3
     # the credential, the rows
     assert len(statements("edges { node { id } }")) == 2
-    assert not any("COUNT(" in sql for sql in statements("edges { node { id } }"))
+    assert "COUNT(" not in statements("edges { node { id } }")[1]
     # the credential, the count
     assert len(statements("totalCount")) == 2
     # the credential

@@ -46,8 +46,9 @@ def test_a_page_of_api_tokens_with_owner_and_count(world: World, statements: Sta
       } }
     } }
     """
-    # 1 the credential  2 the count  3 the tokens joined with their owners
-    assert len(statements(document)) == 3
+    # 1 the credential  2 the count  3 the tokens joined with their owners  4 how each of them stands
+    assert len(statements(document)) == 4
+    assert len(statements(document.replace("abilities", ""))) == 3
 
 
 @pytest.mark.parametrize("count", [1, 20])
@@ -62,16 +63,17 @@ def test_personal_tokens_with_all_that_hangs_on_them(
     { personalAccessTokens {
       totalCount
       edges { node {
-        name abilities recentIPAddresses { address count } owner { email }
+        name abilities status { state } organizationStatuses { reason }
+        recentIPAddresses { address count } owner { email }
         organizations(first: 2) { totalCount edges { node { name } } }
         events(first: 3) { totalCount pageInfo { hasNextPage } edges { node { action } } }
       } }
     } }
     """
     # 1 the credential  2 the count  3 the tokens joined with their owner
-    # 4 their addresses  5 what their owner may do where  6 which organizations were chosen
-    # 7, 8 the organizations: count and rows  9, 10 the events: count and rows
-    assert len(statements(document)) == 10
+    # 4 how each of them stands, wherever it reaches  5 their addresses
+    # 6, 7 the organizations: count and rows  8, 9 the events: count and rows
+    assert len(statements(document)) == 9
 
 
 @pytest.mark.parametrize("count", [1, 20])

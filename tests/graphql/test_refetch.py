@@ -20,6 +20,7 @@ from tests.conftest import Query, World
 from tests.factories import SETUP, make_api_token, make_personal_token
 from tokens import services
 from tokens.models import PersonalAccessToken
+from tokens.policies import update_policy
 
 NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
 NODES_BY_ID = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
@@ -73,6 +74,7 @@ def tenant(organization: Organization, person: User) -> Tenant:
         invite(SETUP, organization_id=organization.pk, recipient="somebody@example.net"),
         organizations.add_to_group(SETUP, group, person.pk),
         make_api_token(organization, "read"),
+        update_policy(SETUP, organization.pk, {"expiry_required_mode": "REPORT_ONLY"})[0],
         personal,
         Event.objects.filter(organization_id=organization.pk).latest("id"),
     ]

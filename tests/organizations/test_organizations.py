@@ -59,13 +59,13 @@ def test_nobody_is_put_into_an_organization_by_somebody_who_does_not_see_them(wo
     assert not Organization.objects.filter(name="initech").exists()
 
 
-def test_the_founder_acts_in_the_new_organization_once_renewed(world: World) -> None:
+def test_the_founder_acts_in_the_new_organization_once_joined(world: World) -> None:
     principal = person(world.owner)
     organization = services.create_organization(principal, name="initech")
     visible = Organization.objects.visible_to
 
     assert organization not in visible(principal)
-    assert organization in visible(renewed(principal))
+    assert organization in visible(principal.joined(organization, Role.OWNER))
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """What there is to change in one organization, and a call of a mutation as a client sends it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
-from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type, is_leaf_type
 
 from accounts.models import User
 from audit.models import Event
@@ -89,6 +89,34 @@ def document(name: str) -> str:
         for key, one in payload.fields.items()
     )
     return f"mutation({declared}) {{ {name}({passed}) {{ {selected} }} }}"
+
+
+Place = tuple[str, ...]
+"""Where a value stands in the arguments; a list on the way stands for each of its items."""
+
+
+def keys_of(name: str) -> dict[Place, str]:
+    """Each place in a mutation's arguments where a value can stand -> its type, lists and nulls aside."""
+    return dict(_keys(MUTATIONS[name].args))
+
+
+def _keys(fields: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    for key, one in fields.items():
+        kind = get_named_type(one.type)
+        if isinstance(kind, GraphQLInputObjectType):
+            yield from (((key, *place), below) for place, below in _keys(kind.fields))
+        else:
+            yield (key,), kind.name
+
+
+def put(given: Any, place: Place, value: Any) -> Any:
+    """The arguments with another value in one place."""
+    if not place:
+        return value
+    if isinstance(given, list):
+        return [put(one, place, value) for one in given]
+    key, *rest = place
+    return given | {key: put(given.get(key), tuple(rest), value)}
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -22,12 +22,15 @@ from tests.mutations.policy import (
     POLICY,
     PRINCIPALS,
     UNAUTHORIZED,
+    VALIDATION_ERROR,
 )
 from tests.mutations.tenancy import (
     MUTATIONS,
     Tenancy,
     bearer,
     call,
+    keys_of,
+    put,
     session,
     stored,
     tenancy,
@@ -102,3 +105,69 @@ def test_who_may(attempt: Attempt, name: str) -> None:
     came = {who: attempt(name, who) for who in PRINCIPALS}
 
     assert came == {who: POLICY[name].expected(who) for who in PRINCIPALS}
+
+
+@pytest.mark.parametrize("name", [name for name in MUTATIONS if name.startswith("update")])
+def test_the_same_change_again_is_no_event(acme: Tenancy, credentials: dict[str, Headers], name: str) -> None:
+    asked = name, POLICY[name].given(acme), credentials["owner's token"]
+    assert outcome(call(*asked)) == ALLOWED
+    before, events = stored(), Event.objects.count()
+
+    assert outcome(call(*asked)) == ALLOWED
+    assert (stored(), trail(events)) == (before, [])
+
+
+# --- roles -------------------------------------------------------------------------------------------
+
+GIVE_ROLES = [name for name in MUTATIONS if {"OrgMembershipRole", "InviteRole"} & set(keys_of(name).values())]
+OWN_ORGANIZATION = "createOrganizationWithMembers"
+"""Its founder owns it, and may give every role in it."""
+
+
+def test_the_mutations_that_give_roles_are_found() -> None:
+    assert {"createOrgMembership", "updateBulkOrgMembership", "updateInvite", OWN_ORGANIZATION} <= set(
+        GIVE_ROLES
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "role", "came"),
+    [
+        ("admin", "OWNER", {UNAUTHORIZED, LEFT}),
+        ("admin", "ADMIN", {ALLOWED}),
+        ("owner", "OWNER", {ALLOWED}),
+    ],
+)
+@pytest.mark.parametrize("name", GIVE_ROLES)
+def test_nobody_gives_a_role_above_their_own(
+    acme: Tenancy, credentials: dict[str, Headers], name: str, who: str, role: str, came: set[str]
+) -> None:
+    given = POLICY[name].given(acme)
+    for place in keys_of(name):
+        if place[-1] == "role":
+            given = put(given, place, role)
+    before = stored()
+
+    found = outcome(call(name, given, credentials[f"{who}'s token"]))
+
+    assert found in ({ALLOWED} if name == OWN_ORGANIZATION else came)
+    assert (stored() != before) == (found == ALLOWED)
+
+
+@pytest.mark.parametrize("who", ["owner", "admin"])
+@pytest.mark.parametrize(
+    "name",
+    ["updateOrgMembership", "updateBulkOrgMembership", "deleteOrgMembership", "deleteBulkOrgMembership"],
+)
+def test_the_last_owner_is_neither_demoted_nor_removed(
+    world: World, acme: Tenancy, credentials: dict[str, Headers], name: str, who: str
+) -> None:
+    """Nor do they leave: see policy.py."""
+    last = str(world.acme.members.get(user=world.owner).pk)
+    given = POLICY[name].given(acme) | ({"ids": [last]} if "ids" in MUTATIONS[name].args else {"id": last})
+    before = stored()
+
+    came = outcome(call(name, given, credentials[f"{who}'s token"]))
+
+    assert came == (LEFT if "ids" in given else {"owner": VALIDATION_ERROR, "admin": UNAUTHORIZED}[who])
+    assert stored() == before

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.actions import Action
-from tests.mutations.tenancy import Tenancy
+from tests.mutations.tenancy import ALLOWED, LEFT, Tenancy
 
-ALLOWED, LEFT = "ALLOWED", "LEFT"
-"""LEFT: of many rows, those that are not the caller's to change are named, and the call is no error."""
 UNAUTHORIZED, INSUFFICIENT_SCOPES, NOT_FOUND = "UNAUTHORIZED", "INSUFFICIENT_SCOPES", "NOT_FOUND"
 VALIDATION_ERROR, BAD_REQUEST = "VALIDATION_ERROR", "BAD_REQUEST"
 

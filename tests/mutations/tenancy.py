@@ -19,6 +19,9 @@ from tests import traces
 from tests.conftest import Answer
 from tests.factories import SETUP, UserFactory, join, make_api_token, make_organization, make_personal_token
 
+ALLOWED, LEFT = "ALLOWED", "LEFT"
+"""LEFT: of many rows, those that are not the caller's to change are named, and the call is no error."""
+
 ROOT = schema._schema.mutation_type
 assert ROOT is not None
 MUTATIONS = ROOT.fields
@@ -75,6 +78,15 @@ def call(name: str, variables: dict[str, Any], headers: dict[str, str]) -> Answe
     else:
         response = Client().post("/query", json.dumps(body), content_type="application/json", headers=headers)
     return Answer(response.status_code, response.json(), dict(response.headers))
+
+
+def outcome(answer: Answer) -> str:
+    """ALLOWED, LEFT or the code of the refusal, which comes without data."""
+    if answer.code is not None:
+        assert answer.body.get("data") is None
+        return answer.code
+    (payload,) = answer.data.values()
+    return LEFT if payload.get("error") else ALLOWED
 
 
 def document(name: str) -> str:

@@ -1,5 +1,7 @@
 """What there is to change in one organization, and a call of a mutation as a client sends it."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,17 +69,32 @@ def tenancy(organization: Organization, owner: User, *colleagues: User) -> Tenan
     return Tenancy({name: str(one.pk) for name, one in things.items()})
 
 
-def call(name: str, variables: dict[str, Any], headers: dict[str, str]) -> Answer:
-    """A mutation with these arguments; a file among them goes by the multipart convention."""
-    body = {"query": document(name), "variables": variables}
-    if isinstance(content := variables.get("input"), bytes):
+def call(name: str, given: dict[str, Any], headers: dict[str, str]) -> Answer:
+    """A mutation with these arguments; where it takes a file, they are sent as the rows of one."""
+    body: dict[str, Any] = {"query": document(name), "variables": given}
+    if is_file(name):
         body["variables"] = {"input": None}
-        parts = {"operations": json.dumps(body), "map": '{"0": ["variables.input"]}'}
-        sent: Any = {**parts, "0": SimpleUploadedFile("rows.csv", content, "text/csv")}
-        response = Client().post("/query", sent, headers=headers)
+        file = SimpleUploadedFile("rows.csv", table_of(given), "text/csv")
+        parts = {"operations": json.dumps(body), "map": '{"0": ["variables.input"]}', "0": file}
+        response = Client().post("/query", parts, headers=headers)
     else:
         response = Client().post("/query", json.dumps(body), content_type="application/json", headers=headers)
     return Answer(response.status_code, response.json(), dict(response.headers))
+
+
+def is_file(name: str) -> bool:
+    return "CSV" in name
+
+
+def table_of(given: dict[str, Any]) -> bytes:
+    """What the same mutation takes as a list: inputs, or ids and one input for all of them."""
+    rows = [{"id": key, **given["input"]} for key in given["ids"]] if "ids" in given else given["input"]
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0])
+    table.writeheader()
+    for row in rows:
+        table.writerow({key: json.dumps(one) if isinstance(one, list) else one for key, one in row.items()})
+    return text.getvalue().encode()
 
 
 def outcome(answer: Answer) -> str:
@@ -108,8 +125,11 @@ Place = tuple[str, ...]
 
 
 def keys_of(name: str) -> dict[Place, str]:
-    """Each place in a mutation's arguments where a value can stand -> its type, lists and nulls aside."""
-    return dict(_keys(MUTATIONS[name].args))
+    """Each place in a mutation's arguments where a value can stand -> its type, lists and nulls aside.
+
+    A file has the places of the list whose rows it holds.
+    """
+    return dict(_keys(MUTATIONS[name.replace("CSV", "")].args))
 
 
 def _keys(fields: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

@@ -20,6 +20,7 @@ from tests.mutations.tenancy import (
     Tenancy,
     bearer,
     call,
+    is_file,
     keys_of,
     outcome,
     put,
@@ -45,6 +46,8 @@ MEANT = {
     "groupIDs": "group",
     "addGroupIDs": "group",
     "removeGroupIDs": "group",
+    "inheritGroupPermissions": "group",
+    "cloneGroupMembers": "group",
     "eventIDs": "group",
     "addEventIDs": "group",
     "removeEventIDs": "group",
@@ -156,4 +159,5 @@ def test_what_is_something_else_is_not_there(acme: Tenancy, attempt: Try) -> Non
 @pytest.mark.parametrize("malformed", MALFORMED, ids=lambda one: one[:20])
 def test_what_is_no_id_at_all_is_not_there(attempt: Try, malformed: str) -> None:
     for name, place in PLACES:
-        attempt(name, place, malformed)
+        if malformed or not is_file(name):  # an empty cell says nothing
+            attempt(name, place, malformed)

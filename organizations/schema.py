@@ -141,9 +141,9 @@ def create_group_by_clone(
     principal, given = info.context.principal, inputs.sent(group_input)
     organization_id = principal.organization(given.pop("owner_id", None))
     scopes, people = given.pop("scopes", []), dict(_members(members, models.GroupRole.MEMBER))
-    if inherit_group_permissions:
+    if inherit_group_permissions not in (None, UNSET):
         scopes = list(dict.fromkeys([*scopes, *_group(principal, inherit_group_permissions).scopes]))
-    if clone_group_members:
+    if clone_group_members not in (None, UNSET):
         cloned = models.GroupMembership.objects.visible_to(principal).filter(
             group=_group(principal, clone_group_members)
         )

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import strawberry
-from django.db.models import F, Q, QuerySet, UUIDField, Value
-from django.db.models.functions import Cast, NullIf, Replace
+from django.contrib.auth import get_user_model
+from django.db.models import F, Q, QuerySet
 
-from audit.models import Event
+from audit.types import events_about
 from config.graphql import registry
-from config.graphql.generate import absent, computed, many, node
+from config.graphql.generate import absent, computed, extend, many, node, related
 from config.graphql.inputs import create_input, update_input
 from config.graphql.registry import ID, SSOAuthorizationMap
 from config.graphql.scalars import Time
@@ -63,14 +63,17 @@ def reached_organizations(
     )
 
 
-def events_about(tokens: Sequence[models.Token], principal: Principal) -> QuerySet[Event]:
-    """What happened to each of these tokens. An event keeps its target's id as text."""
-    about = Event.objects.visible_to(principal).filter(target_kind=models.PersonalAccessToken.__name__)
-    target = Replace(NullIf("target_id", Value("")), Value("-"), Value(""))  # as SQLite stores an id
-    found = about.annotate(parent_key=Cast(target, UUIDField()))
-    if isinstance(tokens, QuerySet):
-        return found.filter(parent_key__in=tokens.values("pk"))
-    return found.filter(target_id__in=[str(token.pk) for token in tokens])
+def tokens_reaching(organizations: Any, principal: Principal) -> QuerySet[models.PersonalAccessToken]:
+    """The personal tokens that reach each of these organizations now."""
+    place = "owner__org_memberships__organization"
+    return (
+        models.PersonalAccessToken.objects.visible_to(principal)
+        .filter(
+            Q(covers_all_organizations=True) | Q(organizations=F(place)),
+            **{f"{place}__in": organizations},
+        )
+        .annotate(parent_key=F(f"{place}__pk"))
+    )
 
 
 @node(
@@ -110,8 +113,15 @@ class PersonalAccessToken:
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
     updated_by_impersonator: str | None = absent()
     organizations = many(Organization, reached_organizations)
-    events = many(Event, events_about)
+    events = events_about(models.PersonalAccessToken)
 
+
+extend(
+    Organization,
+    api_tokens=related(models.APIToken, "owner"),
+    personal_access_tokens=many(models.PersonalAccessToken, tokens_reaching),
+)
+extend(get_user_model(), personal_access_tokens=related(models.PersonalAccessToken, "owner"))
 
 create_input(
     models.APIToken,

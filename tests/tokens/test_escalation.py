@@ -603,7 +603,7 @@ def probes() -> dict[str, tuple[str, str]]:
     return found
 
 
-EMPTY = {"ID": f'"{uuid4()}"', "[ID!]": "[]", "Upload": '""'} | {
+EMPTY = {"ID": f'"{uuid4()}"', "String": '"x"', "[ID!]": "[]", "Upload": '""'} | {
     f"[{name}!]": "[]" for name in schema._schema.type_map if name.startswith("Create")
 }
 """The least that can be sent for an argument of a type; `{}` for any other input."""
@@ -617,7 +617,7 @@ def _call(name: str) -> str:
         if str(argument.type).rstrip("!") in EMPTY
         else f"{one}: {{}}"
         for one, argument in field.args.items()
-        if one in ("id", "ids", "input")
+        if one in ("id", "ids", "input", "query")
     )
     return f"{name}{f'({arguments})' if arguments else ''} {{ __typename }}"
 

@@ -129,10 +129,14 @@ class Run:
     # --- from values to names ---------------------------------------------------------------------
 
     def named(self, value: Any, documented: Any, path: tuple[str, ...] = ("value",)) -> Any:
-        """The value with names in the place of what is another at every run: the document's, or new ones."""
+        """The value with names in the place of what is another at every run: the document's, or new ones.
+
+        The keys of an object come in the document's order: PostgreSQL keeps those of a JSON column in its own.
+        """
         if isinstance(value, dict):
             known = documented if isinstance(documented, dict) else {}
-            return {key: self.named(below, known.get(key), (*path, key)) for key, below in value.items()}
+            keys = [*(key for key in known if key in value), *(key for key in value if key not in known)]
+            return {key: self.named(value[key], known.get(key), (*path, key)) for key in keys}
         if isinstance(value, list):
             rows = documented if isinstance(documented, list) else []
             rows = [*rows, *[None] * (len(value) - len(rows))]

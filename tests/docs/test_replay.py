@@ -40,6 +40,13 @@ def test_another_value_never_passes_for_a_known_one(run: replay.Run, documented:
     assert run.named([{"id": OTHER}], [{"id": documented}]) != [{"id": documented}]
 
 
+def test_the_order_of_keys_is_the_documents(run: replay.Run) -> None:
+    named = run.named(
+        {"hint": "none", "new": 1, "name": "laptop"}, {"name": "laptop", "hint": "none", "gone": 2}
+    )
+    assert list(named) == ["name", "hint", "new"]
+
+
 def test_a_time_is_any_time_and_nothing_else(run: replay.Run) -> None:
     times = ["2026-11-22T23:13:36.789678Z", "2026-11-22T23:13:36+00:00", "soon", None]
     assert run.named(times, None) == ["<TIME>", "<TIME>", "soon", None]

@@ -131,7 +131,7 @@ class Run:
     def named(self, value: Any, documented: Any, path: tuple[str, ...] = ("value",)) -> Any:
         """The value with names in the place of what is another at every run: the document's, or new ones.
 
-        The keys of an object come in the document's order: PostgreSQL keeps those of a JSON column in its own.
+        Keys come in the document's order, where it has them: PostgreSQL keeps those of JSON in its own.
         """
         if isinstance(value, dict):
             known = documented if isinstance(documented, dict) else {}
@@ -146,6 +146,8 @@ class Run:
         return value
 
     def _learnt(self, value: str, documented: Any, path: tuple[str, ...]) -> str:
+        if TIME.fullmatch(value) and value not in self.values.values():
+            return ANY_TIME
         is_opaque = (
             any(shape.fullmatch(value) for shape in (ID, HINT, secret.PATTERN)) or path[-1] in OPAQUE_KEYS
         )
@@ -162,10 +164,10 @@ class Run:
         return f"{name}_{count + 1}" if count else name
 
     def told(self, text: str) -> str:
-        """The text with every known value by its name, and every other time as any time."""
+        """The text with every known value by its name."""
         for name, value in sorted(self.values.items(), key=lambda known: -len(known[1])):  # whole before part
             text = text.replace(value, f"<{name}>")
-        return TIME.sub(ANY_TIME, secret.PATTERN.sub("<A_TOKEN>", text))
+        return secret.PATTERN.sub("<A_TOKEN>", text)
 
 
 def main() -> int:

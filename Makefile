@@ -9,7 +9,7 @@ AS_IN_PRODUCTION = HTTPS=true DEBUG=false USAGE_FLUSHER=false DJANGO_SETTINGS_MO
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	TOKEN_PEPPERS=1:$$($(BIN)/python -c 'import secrets; print(secrets.token_hex(32))')
 
-.PHONY: serve test check bench lock
+.PHONY: serve test check api bench lock
 
 serve: .venv/production
 	@exec $(BIN)/python -m config.serve
@@ -25,6 +25,10 @@ check: .venv/development
 	@echo "manage.py makemigrations --check"; $(AS_IN_PRODUCTION) $(BIN)/python manage.py makemigrations --check
 	@echo "manage.py check --deploy"; $(AS_IN_PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	@echo "schema.graphql is the schema"; $(AS_IN_PRODUCTION) $(BIN)/python manage.py export_schema config.schema:schema | diff - schema.graphql
+
+# Needs a server that runs on this database.
+api: .venv/production
+	@$(BIN)/python manage.py createdemo --json | $(BIN)/python -m docs.replay --url http://127.0.0.1:$${PORT:-8000}
 
 bench: .venv/development
 	$(BIN)/python -m tests.bench

@@ -7,9 +7,8 @@ from strawberry.types.info import Info
 
 from accounts import models, services, types  # noqa: F401 (types registers what the fields answer)
 from config.graphql import bulk, connection, selection
-from config.graphql.generate import annotation_of
 from config.graphql.inputs import with_appended
-from config.graphql.mutations import single, update
+from config.graphql.mutations import root_field, single, update
 from config.graphql.policy import authenticated, scoped
 from config.graphql.registry import NODES
 from organizations.access import Principal, Unauthorized
@@ -30,9 +29,7 @@ def oneself(info: Info) -> Any:
 
 
 def _self(description: str) -> Any:
-    field = strawberry.field(resolver=oneself, description=description, directives=authenticated())
-    field.type_annotation = annotation_of("User")
-    return field
+    return root_field(oneself, {}, "User", {"description": description, "directives": authenticated()})
 
 
 @strawberry.type

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from accounts import models
-from config.graphql.generate import node
+from config.graphql import registry
+from config.graphql.generate import absent, node, related, through
 from config.graphql.inputs import update_input
 from config.graphql.registry import ID
+from organizations.models import Group, GroupMembership, Organization, OrgMembership
+
+registry.add_enum("UserRole", {role: role for role in ("ADMIN", "MEMBER", "USER")})
 
 
 @node(
     models.User,
     exclude=("password", "last_login", "is_superuser", "is_staff", "is_active"),
     order=("created_at", "updated_at", "first_name", "last_name", "display_name"),
+    edges=("setting", "organizations", "org_memberships", "groups", "group_memberships"),
 )
 class User:
     """A person"""
 
     display_name: str
+    role: UserRole | None = absent()  # type: ignore[name-defined]  # noqa: F821
+    setting = related(models.UserSetting, "user")
+    organizations = through(Organization, "members", "user")
+    org_memberships = related(OrgMembership, "user")
+    groups = through(Group, "members", "user")
+    group_memberships = related(GroupMembership, "user")
 
 
 @node(

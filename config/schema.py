@@ -9,8 +9,7 @@ import accounts.schema
 import audit.schema
 import organizations.schema
 import tokens.schema
-from config.graphql import refetch
-from config.graphql.generate import plain
+from config.graphql import generate, refetch
 from config.graphql.naming import Names
 from config.graphql.policy import enforce
 from config.graphql.scalars import SCALARS
@@ -45,12 +44,10 @@ class Door:
 
 
 schema = enforce(
-    plain(
-        strawberry.Schema(
-            query=Query,
-            mutation=Mutation,
-            config=StrawberryConfig(name_converter=Names(), scalar_map=SCALARS),
-        )
+    generate.schema(
+        query=Query,
+        mutation=Mutation,
+        config=StrawberryConfig(name_converter=Names(), scalar_map=SCALARS),
     ),
     Door(),
 )

@@ -45,11 +45,6 @@ class Record(models.Model):
     class Meta:
         abstract = True
 
-    @property
-    def updated_by_impersonator(self) -> None:
-        """The contract has it; nobody can act in another's name here."""
-        return None
-
     def validate_constraints(self, exclude: Any = None) -> None:
         try:
             super().validate_constraints(exclude)

@@ -140,16 +140,17 @@ def create_group_by_clone(
     """A group like others: with the scopes of one, and the members of one besides those named."""
     principal, given = info.context.principal, inputs.sent(group_input)
     organization_id = principal.organization(given.pop("owner_id", None))
-    scopes, people = given.pop("scopes", []), dict(_members(members, models.GroupRole.MEMBER))
-    if inherit_group_permissions:
+    scopes, people = given.pop("scopes", []), _members(members, models.GroupRole.MEMBER)
+    if inherit_group_permissions not in (None, UNSET):
         scopes = list(dict.fromkeys([*scopes, *_group(principal, inherit_group_permissions).scopes]))
-    if clone_group_members:
+    if clone_group_members not in (None, UNSET):
         cloned = models.GroupMembership.objects.visible_to(principal).filter(
             group=_group(principal, clone_group_members)
         )
-        people = dict(cloned.values_list("user_id", "role")) | people
+        cloned = cloned.exclude(user__in=[user_id for user_id, _ in people])
+        people += cloned.values_list("user_id", "role")
     made = services.create_group(
-        principal, organization_id=organization_id, scopes=scopes, members=[*people.items()], **given
+        principal, organization_id=organization_id, scopes=scopes, members=people, **given
     )
     return vars(registry)["GroupCreatePayload"](**read_back(info, NODES[models.Group], made))
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from django.contrib.auth import get_user_model
+
 from config.graphql import registry
-from config.graphql.generate import by_foreign_key, node
+from config.graphql.generate import absent, node, related, through
 from config.graphql.inputs import create_input, update_input
 from config.graphql.registry import ID
+from config.graphql.scalars import DateTime
 from organizations import models
 
+EDGES = ("parent", "children", "setting", "members", "users", "groups", "invites")
 TENANT_ORDER = ("created_at", "updated_at", "name", "display_name")
 
 
-@node(models.Organization, exclude=("deleted_at",), order=TENANT_ORDER, unfiltered=("description",))
+@node(models.Organization, exclude=("deleted_at",), order=TENANT_ORDER, edges=EDGES)
 class Organization:
     """A tenant"""
 
     display_name: str
-    children = by_foreign_key(models.Organization, "parent")
-    members = by_foreign_key(models.OrgMembership, "organization")
-    groups = by_foreign_key(models.Group, "owner")
-    invites = by_foreign_key(models.Invite, "owner")
+    children = related(models.Organization, "parent")
+    setting = related(models.OrganizationSetting, "organization")
+    members = related(models.OrgMembership, "organization")
+    users = through(get_user_model(), "org_memberships", "organization")
+    groups = related(models.Group, "owner")
+    invites = related(models.Invite, "owner")
 
 
 @node(
@@ -34,12 +40,14 @@ class OrganizationSetting:
 
     organization_id: ID | None
     organization: Organization | None
+    identity_provider_client_secret: str | None = absent()
     identity_provider_login_enforced: bool
 
 
 @node(
     models.OrgMembership,
     exclude=("tags",),
+    joined=("user", "organization"),
     order=("created_at", "updated_at", "role"),
     edges=("user", "organization"),
     as_text=("user_id", "organization_id"),
@@ -48,20 +56,32 @@ class OrgMembership:
     """A person's role in an organization"""
 
     role: OrgMembershipRole  # type: ignore[name-defined]  # noqa: F821 (generated from the choices)
+    updated_by_impersonator: str | None = absent()
+    additional_roles: list[str] | None = absent()
+    sso_exempt: bool | None = absent()
+    sso_exempt_reason: str | None = absent()
+    sso_exempt_granted_by: str | None = absent()
+    sso_exempt_granted_at: DateTime | None = absent()
+    tfa_enforced: bool | None = absent()
+    tfa_enforced_reason: str | None = absent()
+    tfa_enforced_by: str | None = absent()
+    tfa_enforced_at: DateTime | None = absent()
 
 
-@node(models.Group, order=TENANT_ORDER, edges=("owner",))
+@node(models.Group, joined=("owner",), order=TENANT_ORDER, edges=("owner", "members", "users"))
 class Group:
     """Members of an organization who share scopes"""
 
     owner_id: ID | None
     owner: Organization | None
-    members = by_foreign_key(models.GroupMembership, "group")
+    members = related(models.GroupMembership, "group")
+    users = through(get_user_model(), "group_memberships", "group")
 
 
 @node(
     models.GroupMembership,
     exclude=("tags", "membership"),
+    joined=("group",),
     order=("created_at", "updated_at", "role"),
     edges=("user", "group"),
     as_text=("user_id", "group_id"),
@@ -70,13 +90,15 @@ class GroupMembership:
     """A member of an organization in one of its groups"""
 
     role: GroupMembershipRole  # type: ignore[name-defined]  # noqa: F821
+    updated_by_impersonator: str | None = absent()
 
 
 @node(
     models.Invite,
     exclude=("tags", "digest"),
+    joined=("owner",),
     order=("created_at", "updated_at", "expires", "status", "send_attempts"),
-    edges=("owner",),
+    edges=("owner", "groups"),
     enums={"status": "InviteInviteStatus"},
 )
 class Invite:
@@ -87,6 +109,9 @@ class Invite:
     status: InviteInviteStatus  # type: ignore[name-defined]  # noqa: F821
     role: InviteRole  # type: ignore[name-defined]  # noqa: F821
     send_attempts: int
+    updated_by_impersonator: str | None = absent()
+    sso_exempt: bool | None = absent()
+    groups = related(models.Group, "invites")
 
 
 registry.add_input("OrgMembersInput", {"user_id": "ID", "role": "OrgMembershipRole | None"})

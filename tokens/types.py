@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import strawberry
-from django.db.models import F, Q, QuerySet, UUIDField, Value
-from django.db.models.functions import Cast, NullIf, Replace
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from audit.models import Event
+from audit.types import events_about
 from config.graphql import registry
-from config.graphql.generate import absent, computed, many, node
+from config.graphql.generate import absent, computed, extend, many, node, related
 from config.graphql.inputs import create_input, update_input, verb_input
 from config.graphql.registry import ID, SSOAuthorizationMap
 from config.graphql.scalars import Time
@@ -33,7 +33,7 @@ OWNED = ("last_used_at", "revoked_by", "revoked_at")
 """Part of the contract's inputs, and the server's alone."""
 
 
-registry.add_enum("TokenState", {state.name: state.value for state in Usability})
+TokenState: Any = registry.add_enum("TokenState", {state.name: state.value for state in Usability})
 
 
 @registry.add
@@ -54,7 +54,7 @@ def load_recent_addresses(tokens: Sequence[models.Token], _: Principal) -> None:
 @registry.add
 @strawberry.type(description="Whether a token is accepted now, what keeps it from it, what ends it next")
 class TokenStatus:
-    state: TokenState  # type: ignore[name-defined]  # noqa: F821
+    state: TokenState
     reason: str | None
     policy: str | None
     ends_at: Time | None
@@ -101,6 +101,12 @@ def load_uses_of_predecessor(tokens: Sequence[Any], _: Principal) -> None:
         token.rotated_from_addresses = [IPAddressUse(**row) for row in rows]
 
 
+def _is_lost(token: str, organization: str) -> Exists:
+    """Whether a token for all organizations has lost this one since its owner left."""
+    lost = models.PersonalAccessToken.lost_organizations.through._default_manager
+    return Exists(lost.filter(personalaccesstoken=OuterRef(token), organization=OuterRef(organization)))
+
+
 def reached_organizations(
     tokens: Sequence[models.PersonalAccessToken], principal: Principal
 ) -> QuerySet[Organization]:
@@ -109,21 +115,25 @@ def reached_organizations(
     return (
         Organization.objects.visible_to(principal)
         .filter(
-            Q(**{f"{path}__covers_all_organizations": True}) | Q(**{f"{path}__organizations": F("pk")}),
+            Q(~_is_lost(f"{path}__pk", "pk"), **{f"{path}__covers_all_organizations": True})
+            | Q(**{f"{path}__organizations": F("pk")}),
             **{f"{path}__in": tokens},
         )
         .annotate(parent_key=F(f"{path}__pk"))
     )
 
 
-def events_about(tokens: Sequence[models.Token], principal: Principal) -> QuerySet[Event]:
-    """What happened to each of these tokens. An event keeps its target's id as text."""
-    about = Event.objects.visible_to(principal).filter(target_kind=models.PersonalAccessToken.__name__)
-    target = Replace(NullIf("target_id", Value("")), Value("-"), Value(""))  # as SQLite stores an id
-    found = about.annotate(parent_key=Cast(target, UUIDField()))
-    if isinstance(tokens, QuerySet):
-        return found.filter(parent_key__in=tokens.values("pk"))
-    return found.filter(target_id__in=[str(token.pk) for token in tokens])
+def tokens_reaching(organizations: Any, principal: Principal) -> QuerySet[models.PersonalAccessToken]:
+    """The personal tokens that reach each of these organizations now."""
+    place = "owner__org_memberships__organization"
+    return (
+        models.PersonalAccessToken.objects.visible_to(principal)
+        .filter(
+            Q(~_is_lost("pk", place), covers_all_organizations=True) | Q(organizations=F(place)),
+            **{f"{place}__in": organizations},
+        )
+        .annotate(parent_key=F(f"{place}__pk"))
+    )
 
 
 @node(
@@ -144,6 +154,7 @@ class APIToken:
     abilities: list[str] | None = computed(*REVOCATION, load=load_standing)
     status: TokenStatus = computed(*REVOCATION, load=load_standing)
     orphaned: bool = computed("id", load=load_orphaned, condition=models.is_orphaned)
+    rotated_to = related(models.APIToken, "rotated_from")
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
     rotated_from_addresses: list[IPAddressUse] = computed(*SUCCESSION, load=load_uses_of_predecessor)
     updated_by_impersonator: str | None = absent()
@@ -168,9 +179,18 @@ class PersonalAccessToken:
     recent_ip_addresses: list[IPAddressUse] = computed("id", load=load_recent_addresses)
     rotated_from_addresses: list[IPAddressUse] = computed(*SUCCESSION, load=load_uses_of_predecessor)
     updated_by_impersonator: str | None = absent()
+    rotated_to = related(models.PersonalAccessToken, "rotated_from")
     organizations = many(Organization, reached_organizations)
-    events = many(Event, events_about)
+    events = events_about(models.PersonalAccessToken)
 
+
+extend(
+    Organization,
+    api_tokens=related(models.APIToken, "owner"),
+    token_policy=related(models.TokenPolicy, "organization"),
+    personal_access_tokens=many(models.PersonalAccessToken, tokens_reaching),
+)
+extend(get_user_model(), personal_access_tokens=related(models.PersonalAccessToken, "owner"))
 
 create_input(
     models.APIToken,

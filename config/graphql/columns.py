@@ -117,21 +117,25 @@ _NIL: dict[str, Predicate] = {"IsNil": _null(True), "NotNil": _null(False)}
 
 def predicates(column: models.Field[Any, Any], is_optional: bool) -> dict[str, tuple[str, Predicate]]:
     """Suffix -> (annotation of the value, predicate). The first one has no suffix: equality."""
-    if is_list(column):
+    return predicates_of(type_name(column), is_optional, is_key=isinstance(column, models.ForeignKey))
+
+
+def predicates_of(name: str, is_optional: bool, *, is_key: bool = False) -> dict[str, tuple[str, Predicate]]:
+    """As predicates(), of whatever has this type. `is_key`: an id of another row, which is text, too."""
+    if name.startswith("list"):
         return {"Has": ("str", _lookup("has"))}
-    if isinstance(column, models.JSONField):
+    if name == "Map":
         return {}
-    name = type_name(column)
     found = dict(_EQUAL)
     if name != "bool":
         found |= _ANY
-    if name in ("ID", "str", "Time", "int"):
+    if name in ("ID", "str", "Time", "DateTime", "int"):
         found |= _ORDER
     if name == "ID":
         found = {suffix: _reading(as_id, predicate) for suffix, predicate in found.items()}
     if is_enum(name):
         found = {suffix: _reading(attrgetter("value"), predicate) for suffix, predicate in found.items()}
-    if name == "str" or isinstance(column, models.ForeignKey):
+    if name == "str" or is_key:
         found |= _TEXT
     if name in ("str", "ID"):
         found |= _FOLD

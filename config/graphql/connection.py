@@ -273,7 +273,7 @@ def _for_page(
 ) -> tuple[Mapping[str, Connection], Connection]:
     """The connection of each parent by its id, and that of one without rows."""
     raw, principal, node = info._raw_info, info.context.principal, NODES[source.target]
-    children = filtered(source.children(parents, principal), arguments.pop("where"), principal)
+    children = filtered(source.visible_to(principal, parents), arguments.pop("where"), principal)
     wanted = asked(node, **arguments)
     plan = _plan(raw, node, wanted)
     nothing = 0 if _is_selected(raw, "totalCount") else None

@@ -11,7 +11,7 @@ the model is enough to see it in the schema. The class body adds what is no colu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -20,13 +20,39 @@ import strawberry
 import strawberry_django
 from django.db import models
 from django.db.models import F
-from strawberry.annotation import StrawberryAnnotation
 
 from config.graphql import columns, connection, registry, where
-from config.graphql.nodes import Absent, Children, Column, Computed, Loader, Many, NodeType, One
+from config.graphql.nodes import (
+    Absent,
+    Children,
+    Column,
+    Computed,
+    Loader,
+    Many,
+    NodeType,
+    One,
+    Single,
+    Source,
+)
 from config.graphql.registry import NODES, OrderDirection
 
 T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What node() was told of a model, and schema() makes types of. `body`: the decorated class."""
+
+    body: type
+    order: Sequence[str]
+    unfiltered: Iterable[str]
+    edges: list[str]
+    as_text: Iterable[str]
+
+
+DECLARED: dict[type[models.Model], Declared] = {}
+EXTENSIONS: list[tuple[type[models.Model], Mapping[str, Any]]] = []
+"""What no schema has been made of yet: apps are imported in whichever order."""
 
 
 def computed(
@@ -45,16 +71,32 @@ def many(target: type[models.Model], children: Children) -> Any:
 
 
 def absent() -> Any:
-    """In a class body: a nullable text of the contract, null in every row."""
+    """In a class body: a nullable field of the contract, null in every row."""
     return Absent("")
 
 
-def by_foreign_key(target: type[models.Model], name: str) -> Any:
-    """In a class body: the rows of `target` whose foreign key `name` points here."""
+def related(target: type[models.Model], name: str) -> Any:
+    """In a class body: the rows of `target` whose relation `name` points here; the row, if it can be one."""
 
     def children(parents: Any, principal: Any) -> models.QuerySet[Any]:
         rows = NODES[target].visible_to(principal).filter(**{f"{name}__in": parents})
-        return rows.annotate(parent_key=F(f"{name}_id"))  # type: ignore[no-any-return]
+        return rows.annotate(parent_key=F(f"{name}__pk"))  # type: ignore[no-any-return]
+
+    kind = Single if target._meta.get_field(name).one_to_one else Many
+    return kind("", target, children)
+
+
+def through(target: type[models.Model], links: str, name: str) -> Any:
+    """In a class body: the rows of `target` that are linked to this one by rows one sees.
+
+    `links`: their accessor on `target`. `name`: their foreign key that points here.
+    """
+
+    def children(parents: Any, principal: Any) -> models.QuerySet[Any]:
+        between = NODES[target._meta.get_field(links).related_model].visible_to(principal)  # type: ignore[index]
+        rows = NODES[target].visible_to(principal)
+        rows = rows.filter(**{f"{links}__in": between, f"{links}__{name}__in": parents})
+        return rows.annotate(parent_key=F(f"{links}__{name}__pk"))  # type: ignore[no-any-return]
 
     return many(target, children)
 
@@ -87,13 +129,36 @@ def node(
         NODES[model] = generated
         _add_columns(generated)
         _add_foreign_keys(generated, set(exclude), set(joined))
-        _add_declared(generated, declared)
-        where.add_where_input(generated, set(unfiltered), edges, set(as_text))
-        _add_order_input(generated, order)
-        _add_connection_types(generated)
-        return _object_type(generated, declared)
+        generated.annotations |= declared.__annotations__
+        _add_sources(generated, vars(declared))
+        DECLARED[model] = Declared(declared, tuple(order), set(unfiltered), list(edges), set(as_text))
+        return declared
 
     return decorate
+
+
+def extend(model: type[models.Model], **fields: Any) -> None:
+    """Add relations, and their has...With predicates, to a type of an app that does not know of them.
+
+    extend(Organization, api_tokens=related(APIToken, "owner"))
+    """
+    EXTENSIONS.append((model, fields))
+
+
+def schema(**options: Any) -> strawberry.Schema:
+    """The schema of all that was declared. `options`: strawberry's."""
+    for model, fields in EXTENSIONS:
+        _add_sources(NODES[model], fields)
+        DECLARED[model].edges.extend(fields)
+    for model, declared in DECLARED.items():
+        generated = NODES[model]
+        where.add_where_input(generated, declared.unfiltered, declared.edges, declared.as_text)
+        _add_order_input(generated, declared.order)
+        _add_connection_types(generated)
+        _add_object_type(generated, declared.body)
+    DECLARED.clear()
+    EXTENSIONS.clear()
+    return _plain(strawberry.Schema(**options))
 
 
 def _add_columns(generated: NodeType) -> None:
@@ -114,15 +179,16 @@ def _or_null(column: models.Field[Any, Any]) -> str:
     return " | None" if columns.is_optional(column) else ""
 
 
-def _add_declared(generated: NodeType, declared: type) -> None:
-    """What the class body says."""
-    generated.annotations |= declared.__annotations__
-    for name, source in vars(declared).items():
-        if isinstance(source, Computed | Many | Absent):
+def _add_sources(generated: NodeType, body: Mapping[str, Any]) -> None:
+    """What a class body says, or an extension."""
+    for name, source in body.items():
+        if isinstance(source, Computed | Many | Single | Absent):
             generated.sources[name] = replace(source, name=name)
+        if isinstance(source, Single):
+            generated.annotations.setdefault(name, f"{source.target.__name__} | None")
 
 
-def _object_type(generated: NodeType, declared: T) -> T:
+def _add_object_type(generated: NodeType, declared: type) -> None:
     nested = {
         name: connection.field(source.target, connection.nested(source))
         for name, source in generated.sources.items()
@@ -131,7 +197,7 @@ def _object_type(generated: NodeType, declared: T) -> T:
     body = {"__module__": registry.__name__, "__annotations__": generated.annotations, **nested}
     made = type(generated.name, (registry.Node,), body)
     strawberry_django.type(generated.model, description=declared.__doc__)(made)
-    return registry.add(made)  # type: ignore[return-value]
+    registry.add(made)
 
 
 def _add_order_input(generated: NodeType, order: Iterable[str]) -> None:
@@ -154,15 +220,10 @@ def _add_connection_types(generated: NodeType) -> None:
     registry.add_type(f"{name}Connection", {"edges": edges, "page_info": "PageInfo", "total_count": "int"})
 
 
-def annotation_of(name: str) -> StrawberryAnnotation:
-    """A generated type by name, for a field made by hand."""
-    return StrawberryAnnotation(name, namespace=vars(registry))
-
-
 # --- after the schema is built -----------------------------------------------------------------------
 
 
-def plain(schema: strawberry.Schema) -> strawberry.Schema:
+def _plain(schema: strawberry.Schema) -> strawberry.Schema:
     """Let graphql-core read leaf fields straight off the row: a page has a thousand of them."""
     reached: Any = schema._schema.type_map
     for generated in (one for one in NODES.values() if one.name in reached):
@@ -170,7 +231,7 @@ def plain(schema: strawberry.Schema) -> strawberry.Schema:
         built.is_type_of = _is_row_of(generated.model)
         for name, source in generated.by_wire_name.items():
             if not isinstance(source, Many):
-                built.fields[name].resolve = _attribute(source.name)
+                built.fields[name].resolve = _attribute(source, generated.is_optional(source.name))
     return schema
 
 
@@ -178,6 +239,11 @@ def _is_row_of(model: type[models.Model]) -> Callable[[Any, Any], bool]:
     return lambda row, info: isinstance(row, model)
 
 
-def _attribute(name: str) -> Callable[[Any, Any], Any]:
+def _attribute(source: Source, is_optional: bool) -> Callable[[Any, Any], Any]:
+    name = source.name
+    if isinstance(source, Absent):
+        return lambda row, info: None
+    if isinstance(source, One | Single) and is_optional:
+        return lambda row, info: getattr(row, name, None)  # Django raises for what is not visible
     read = attrgetter(name)
     return lambda row, info: read(row)

@@ -98,7 +98,7 @@ def single(model: type[models.Model], **options: Any) -> StrawberryField:
         rows = node.visible_to(principal).filter(pk=as_id(id))
         return selection.one(raw, node, raw.field_nodes, rows, principal)
 
-    return root_field(resolver, {"id": "ID"}, vars(registry)[node.name], options)
+    return root_field(resolver, {"id": "ID"}, node.name, options)
 
 
 def _payload(node: NodeType, verb: str) -> Any:

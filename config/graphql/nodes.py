@@ -14,6 +14,7 @@ from typing import Any
 from django.db import models
 
 from config.graphql.naming import camel
+from config.graphql.registry import NODES
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Column:
     """An attribute of the row."""
 
     name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
 
 
 @dataclass(frozen=True)
@@ -31,18 +36,38 @@ class One:
     target: type[models.Model]
     joined: bool
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (f"{self.name}_id",)
+
 
 Children = Callable[[Any, Any], models.QuerySet[Any]]
 """(parents: rows or a queryset, principal) -> visible rows, annotated with the `parent_key` they hang on."""
 
 
 @dataclass(frozen=True)
-class Many:
-    """A nested connection."""
+class Below:
+    """Rows that hang on a row. `children` finds those of all rows of a page at once."""
 
     name: str
     target: type[models.Model]
     children: Children
+    columns = ("id",)
+
+    def visible_to(self, principal: Any, parents: Any) -> models.QuerySet[Any]:
+        """What the target's own root field would list, of what hangs on these."""
+        found = self.children(parents, principal)
+        return found if NODES[self.target].is_open_to(principal) else found.none()
+
+
+@dataclass(frozen=True)
+class Many(Below):
+    """A nested connection."""
+
+
+@dataclass(frozen=True)
+class Single(Below):
+    """The one row whose foreign key points here, null where it is not visible."""
 
 
 Loader = Callable[[Sequence[Any], Any], None]
@@ -64,12 +89,13 @@ class Computed:
 
 @dataclass(frozen=True)
 class Absent:
-    """A text that the contract has and no row does: always null, and searched as such."""
+    """What the contract has and no row does: always null, and searched as such."""
 
     name: str
+    columns = ()
 
 
-Source = Column | One | Many | Computed | Absent
+Source = Column | One | Many | Single | Computed | Absent
 
 
 @dataclass
@@ -95,6 +121,10 @@ class NodeType:
     def is_optional(self, name: str) -> bool:
         """Whether a field can be null on the wire."""
         return self.annotations[name].endswith("| None")
+
+    def is_open_to(self, principal: Any) -> bool:
+        """Whether the caller may ask for this type at all. Which rows of it, visible_to() tells."""
+        return not self.scope or bool(principal.can_somewhere(self.scope))
 
     def carry(self, written: Any, shown: Any) -> None:
         """Let a mutation's answer show what only the instance that was written knows."""

@@ -44,7 +44,7 @@ def _found(info: Info, keys: Iterable[str]) -> dict[UUID, Any]:
 
 def _sorted(principal: Any, keys: Collection[UUID]) -> list[tuple[NodeType, list[UUID]]]:
     """Those of the ids that are visible rows, by their type."""
-    nodes = [node for node in NODES.values() if not node.scope or principal.can_somewhere(node.scope)]
+    nodes = [node for node in NODES.values() if node.is_open_to(principal)]
     visible = [
         node.visible_to(principal)
         .filter(pk__in=keys)

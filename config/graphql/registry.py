@@ -16,12 +16,24 @@ from django.db import models
 from strawberry import ID
 from strawberry.file_uploads import Upload
 
-from config.graphql.scalars import Cursor, Map, SSOAuthorizationMap, Time
+from config.graphql.scalars import Cursor, DateTime, Map, SSOAuthorizationMap, Time
 
 if TYPE_CHECKING:
     from config.graphql.nodes import NodeType
 
-__all__ = ["ID", "NODES", "Cursor", "Map", "Node", "PageInfo", "SSOAuthorizationMap", "Time", "Upload", "add"]
+__all__ = [
+    "ID",
+    "NODES",
+    "Cursor",
+    "DateTime",
+    "Map",
+    "Node",
+    "PageInfo",
+    "SSOAuthorizationMap",
+    "Time",
+    "Upload",
+    "add",
+]
 
 NODES: dict[type[models.Model], NodeType] = {}
 

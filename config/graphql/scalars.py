@@ -10,6 +10,7 @@ from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 Time = NewType("Time", datetime)
+DateTime = NewType("DateTime", datetime)
 Cursor = NewType("Cursor", str)
 Map = NewType("Map", dict)  # type: ignore[type-arg]
 SSOAuthorizationMap = NewType("SSOAuthorizationMap", dict)  # type: ignore[type-arg]
@@ -66,6 +67,13 @@ SCALARS: dict[object, ScalarDefinition] = {
     Time: strawberry.scalar(
         name="Time",
         description="RFC 3339 with an offset",
+        serialize=_serialize_time,
+        parse_value=parse_time,
+        parse_literal=_in_document(parse_time),
+    ),
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="RFC 3339 with an offset, as Time",
         serialize=_serialize_time,
         parse_value=parse_time,
         parse_literal=_in_document(parse_time),

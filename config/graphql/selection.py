@@ -22,7 +22,7 @@ from graphql import (
     SelectionSetNode,
 )
 
-from config.graphql.nodes import Column, Computed, NodeType, One
+from config.graphql.nodes import Computed, NodeType, One, Single
 from config.graphql.registry import NODES
 
 Info = GraphQLResolveInfo[Any]
@@ -34,7 +34,7 @@ class Plan:
 
     node: NodeType
     columns: set[str] = field(default_factory=lambda: {"id"})
-    ones: dict[str, tuple[One, Plan]] = field(default_factory=dict)
+    ones: dict[str, tuple[One | Single, Plan]] = field(default_factory=dict)
     computed: list[Computed] = field(default_factory=list)
 
 
@@ -94,14 +94,11 @@ def plan(info: Info, node: NodeType, nodes: Iterable[FieldNode]) -> Plan:
     wanted = Plan(node)
     for selected in fields(info, nodes, node.name):
         source = node.by_wire_name.get(selected.name.value)
-        if isinstance(source, Column):
-            wanted.columns.add(source.name)
-        elif isinstance(source, Computed):
-            wanted.columns.update(source.columns)
+        wanted.columns.update(source.columns if source else ())
+        if isinstance(source, Computed):
             if source not in wanted.computed:
                 wanted.computed.append(source)
-        elif isinstance(source, One):
-            wanted.columns.add(f"{source.name}_id")
+        elif isinstance(source, One | Single):
             deeper = plan(info, NODES[source.target], [selected])
             _merge(wanted.ones.setdefault(source.name, (source, deeper))[1], deeper)
     return wanted
@@ -118,6 +115,8 @@ def narrow(rows: models.QuerySet[Any], wanted: Plan, principal: Any) -> models.Q
     """The queryset, loading just what the plan names."""
     only, joined, prefetched = set(wanted.columns), [], []
     for name, (source, deeper) in wanted.ones.items():
+        if isinstance(source, Single):
+            continue  # complete() loads it
         if source.joined and not deeper.ones:
             joined.append(name)
             only.update(f"{name}__{column}" for column in deeper.columns)
@@ -129,18 +128,28 @@ def narrow(rows: models.QuerySet[Any], wanted: Plan, principal: Any) -> models.Q
 
 
 def complete(rows: Sequence[Any], wanted: Plan, principal: Any) -> None:
-    """Computed fields of a page's rows and of what they point at; each row knows its page."""
+    """Computed fields of a page's rows, what hangs on them, what they point at; each row knows its page."""
     page = Page(rows)
     for row in rows:
         vars(row)["_page"] = page
     if rows:
-        for source in wanted.computed:
-            if source.load is not None:
-                source.load(rows, principal)
-        for name, (_, deeper) in wanted.ones.items():
+        for computed in wanted.computed:
+            if computed.load is not None:
+                computed.load(rows, principal)
+        for name, (source, deeper) in wanted.ones.items():
+            if isinstance(source, Single):
+                _hang(rows, source, deeper, principal)
             # a joined target is an instance of its own for every row, though the same record
             targets = [row._state.fields_cache.get(name) for row in rows]
             complete([target for target in targets if target is not None], deeper, principal)
+
+
+def _hang(rows: Sequence[Any], source: Single, wanted: Plan, principal: Any) -> None:
+    """Give each row what its reverse relation holds, or nothing."""
+    found = narrow(source.visible_to(principal, rows), wanted, principal)
+    by_parent = {child.parent_key: child for child in found}
+    for row in rows:
+        row._state.fields_cache[source.name] = by_parent.get(row.pk)
 
 
 def one(

@@ -18,7 +18,7 @@ from strawberry import UNSET
 
 from config.graphql import columns, registry
 from config.graphql.naming import camel
-from config.graphql.nodes import Absent, Computed, Many, NodeType, One
+from config.graphql.nodes import Absent, Below, Computed, NodeType, One
 from config.graphql.registry import NODES
 
 MOST_CONDITIONS = 100
@@ -48,7 +48,7 @@ class Linked:
     """Rows that have a visible neighbour, one that fits all of `wanted`."""
 
     node: NodeType
-    source: One | Many
+    source: One | Below
 
     def __call__(self, wanted: Sequence[Any], principal: Any) -> Q:
         if isinstance(self.source, One):
@@ -56,7 +56,7 @@ class Linked:
             neighbours = NODES[self.source.target].visible_to(principal)
         else:
             path, key = "pk", "parent_key"
-            neighbours = self.source.children(self.node.visible_to(principal), principal)
+            neighbours = self.source.visible_to(principal, self.node.visible_to(principal))
         for one in wanted:
             neighbours = neighbours.filter(_q(one, principal))
         return Q(**{f"{path}__in": neighbours.values(key)})
@@ -67,7 +67,7 @@ class Linked:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """A predicate of a text that is null in every row: asking for null finds all of them, else none."""
+    """A predicate of what is null in every row: asking for null finds all of them, else none."""
 
     suffix: str
 
@@ -108,7 +108,7 @@ def _any_of(values: Sequence[Any], principal: Any) -> Q:
 def add_where_input(
     node: NodeType, unfiltered: Iterable[str], edges: Iterable[str], as_text: Iterable[str]
 ) -> None:
-    """Define `<Model>WhereInput`. `unfiltered`: columns without predicates. `edges`: One and Many sources.
+    """Define `<Model>WhereInput`. `unfiltered`: columns without predicates. `edges`: relations.
     `as_text`: columns (attribute names) of ids that are compared as a String, for equality alone.
     """
     name = f"{node.name}WhereInput"
@@ -123,7 +123,8 @@ def add_where_input(
                 key = camel(column.attname) + suffix
                 kinds[key], conditions[key] = kind, Compared(columns.path(column), predicate)
     for absent in (one.name for one in node.sources.values() if isinstance(one, Absent)):
-        for suffix, (kind, _) in columns.predicates(models.CharField(null=True), is_optional=True).items():
+        kind_of_it = node.annotations[absent].removesuffix(" | None")
+        for suffix, (kind, _) in columns.predicates_of(kind_of_it, is_optional=True).items():
             key = camel(absent) + suffix
             kinds[key], conditions[key] = kind, Unanswered(suffix)
     for source in node.sources.values():

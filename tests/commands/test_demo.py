@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import User
 from audit.models import Event
+from organizations import services as organizations
 from organizations.models import Organization, OrgMembership
 from tests.commands.conftest import Run, Shell
 from tests.factories import SETUP, UserFactory, join, make_api_token, make_organization, make_personal_token
@@ -143,6 +144,12 @@ def test_it_keeps_away_from_a_real_database(run: Run, settings) -> None:
     assert run("createdemo").status == 2
     assert run("createdemo", "--force").status == 0
     assert Organization.objects.get(pk=real.pk).name == "initech"
+
+
+def test_what_the_people_of_the_demo_found_is_not_real(run: Run) -> None:
+    owner = run("createdemo", "--json").json["personal_access_tokens"]["owner"]["token"]
+    organizations.create_organization(identify(owner, timezone.now()), name="northwind")
+    assert run("createdemo").status == 0
 
 
 def test_even_by_force_it_takes_over_no_real_organization(run: Run) -> None:

@@ -72,7 +72,7 @@ def gadget(**columns: Any) -> strawberry.Schema:
     change.__module__ = registry.__name__
     mutation = strawberry.type(type("Mutation", (), {"change": strawberry.field(resolver=change)}))
     config = StrawberryConfig(name_converter=Names(), scalar_map=SCALARS)
-    return generate.plain(strawberry.Schema(query=query, mutation=mutation, config=config))
+    return generate.schema(query=query, mutation=mutation, config=config)
 
 
 def kinds(built: strawberry.Schema, name: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from organizations import services as organizations
+from organizations.invitations import invite
 from organizations.models import Group
 from tests.conftest import Query, World
 from tests.factories import SETUP, UserFactory, join, make_api_token, make_personal_token
@@ -80,8 +81,8 @@ def test_personal_tokens_with_all_that_hangs_on_them(
 def test_memberships_with_user_and_organization(world: World, statements: Statements, count: int) -> None:
     join_many(world, count)
     document = "{ orgMemberships { edges { node { role user { email } organization { name } } } } }"
-    # 1 the credential  2 the memberships  3 the people one may see  4 the organizations one may see
-    assert len(statements(document)) == 4
+    # 1 the credential  2 the memberships joined with the people and the organization
+    assert len(statements(document)) == 2
 
 
 @pytest.mark.parametrize("count", [1, 20])
@@ -104,6 +105,66 @@ def test_users(world: World, statements: Statements, count: int) -> None:
     document = "{ users { totalCount edges { node { email displayName } } } }"
     # 1 the credential  2 the count  3 the people one may see
     assert len(statements(document)) == 3
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        # 1 the credential  2 the people  then what is named, each once
+        ("setting { status }", 3),
+        ("setting { status user { email } }", 3),  # ... joined with their person
+        ("setting { status user { email setting { locked } } }", 5),
+        ("organizations { edges { node { name } } }", 3),
+        ("orgMemberships { edges { node { role organization { name } } } }", 3),
+        ("groups { edges { node { name owner { name } } } }", 3),
+        ("groupMemberships { edges { node { group { name } } } }", 3),
+        ("personalAccessTokens { edges { node { name } } }", 3),
+        ("events { edges { node { action } } }", 3),
+        (
+            "organizations(first: 5) { edges { node { setting { id } users { edges { node { id } } } } } }",
+            5,
+        ),
+        ("organizations { edges { node { apiTokens { totalCount } events { totalCount } } } }", 5),
+        (
+            "organizations(first: 5) { edges { node { personalAccessTokens { edges { node { name } } } } } }",
+            4,
+        ),
+        (
+            "groups(first: 5) { edges { node { users(first: 5) { edges { node { setting { id } } } } } } }",
+            5,
+        ),
+    ],
+    ids=lambda value: str(value).replace("edges { node ", ""),
+)
+def test_each_level_below_people_is_one_query(
+    world: World, statements: Statements, count: int, selection: str, expected: int
+) -> None:
+    people = join_many(world, count)
+    group = organizations.create_group(SETUP, organization_id=world.acme.pk, name="group")
+    for person in people:
+        organizations.add_to_group(SETUP, group, person.pk)
+        make_personal_token(person)
+
+    found = statements(f"{{ users {{ edges {{ node {{ {selection} }} }} }} }}")
+
+    assert len(found) == expected
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_events_below_what_they_are_about(world: World, statements: Statements, count: int) -> None:
+    group = organizations.create_group(SETUP, organization_id=world.acme.pk, name="group")
+    for number, person in enumerate(join_many(world, count)):
+        organizations.add_to_group(SETUP, group, person.pk)
+        invite(SETUP, organization_id=world.acme.pk, recipient=f"new{number}@example.net")
+    events = "events { edges { node { action } } }"
+
+    # 1 the credential  2 the rows  3 their events
+    assert len(statements(f"{{ orgMemberships {{ edges {{ node {{ {events} }} }} }} }}")) == 3
+    assert len(statements(f"{{ groupMemberships {{ edges {{ node {{ {events} }} }} }} }}")) == 3
+    # ... 4 their groups
+    groups = "groups { edges { node { name } } }"
+    assert len(statements(f"{{ invites {{ edges {{ node {{ {events} {groups} }} }} }} }}")) == 4
 
 
 @pytest.mark.parametrize("count", [1, 20])

@@ -3,14 +3,12 @@ the suite. What is expected is said here in words; it is not derived from the co
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audit.actions import Action
-from tests.mutations.tenancy import Tenancy
+from tests.mutations.tenancy import ALLOWED, LEFT, Tenancy
 
-ALLOWED, LEFT = "ALLOWED", "LEFT"
-"""LEFT: of many rows, those that are not the caller's to change are named, and the call is no error."""
 UNAUTHORIZED, INSUFFICIENT_SCOPES, NOT_FOUND = "UNAUTHORIZED", "INSUFFICIENT_SCOPES", "NOT_FOUND"
 VALIDATION_ERROR, BAD_REQUEST = "VALIDATION_ERROR", "BAD_REQUEST"
 
@@ -35,7 +33,7 @@ class Rule:
     """Whoever `may` is allowed, and each of `rows` rows leaves the one event `told`.
 
     Everybody else of acme is UNAUTHORIZED, a token below the scope INSUFFICIENT_SCOPES, and whoever is not of
-    acme gets what `strangers` get; `otherwise` says where that is not so. A file is not sent in a session.
+    acme gets what `strangers` get; `otherwise` says where that is not so.
     """
 
     given: Arguments
@@ -59,10 +57,6 @@ class Rule:
         if actor in (NARROW, "reading machine", "writing machine"):
             return INSUFFICIENT_SCOPES
         return UNAUTHORIZED
-
-
-def csv(*rows: str) -> bytes:
-    return "\r\n".join(rows).encode()
 
 
 def answered(code: str, *who: str) -> dict[str, str]:
@@ -104,13 +98,6 @@ POLICY: dict[str, Rule] = {
         ADMINISTRATION,
         rows=2,
     ),
-    "createBulkCSVAPIToken": Rule(
-        lambda acme: {"input": csv("name,ownerID", *(f"{name},{acme['organization']}" for name in "ab"))},
-        Action.API_TOKEN_CREATED,
-        ADMINISTRATION,
-        rows=2,
-        is_file=True,
-    ),
     "updateBulkAPIToken": Rule(
         lambda acme: {"ids": acme.both("api token"), "input": {"name": "renamed"}},
         Action.API_TOKEN_UPDATED,
@@ -118,15 +105,6 @@ POLICY: dict[str, Rule] = {
         rows=2,
         strangers=LEFT,
         otherwise=TOKENS_LEFT,
-    ),
-    "updateBulkCSVAPIToken": Rule(
-        lambda acme: {"input": csv("id,name", *(f"{one},renamed" for one in acme.both("api token")))},
-        Action.API_TOKEN_UPDATED,
-        ADMINISTRATION,
-        rows=2,
-        strangers=LEFT,
-        otherwise=TOKENS_LEFT,
-        is_file=True,
     ),
     "deleteBulkAPIToken": Rule(
         lambda acme: {"ids": acme.both("api token")},
@@ -168,6 +146,13 @@ POLICY: dict[str, Rule] = {
         ("owner",),
         otherwise=UNSEEN,
     ),
+    "updateBulkUserSetting": Rule(
+        lambda acme: {"ids": [acme["own setting"]], "input": {"defaultOrgID": acme["organization"]}},
+        Action.USER_SETTING_UPDATED,
+        ("owner",),
+        strangers=LEFT,
+        otherwise=answered(LEFT, "admin", "member", "auditor", NARROW, *MACHINES),
+    ),
     # --- organizations
     "createOrganization": Rule(
         lambda acme: {"input": {"name": "new"}},
@@ -196,6 +181,12 @@ POLICY: dict[str, Rule] = {
         lambda acme: {"id": acme["setting"], "input": {"allowedEmailDomains": ["example.org"]}},
         Action.ORGANIZATION_SETTING_UPDATED,
         ADMINISTRATION,
+    ),
+    "updateBulkOrganizationSetting": Rule(
+        lambda acme: {"ids": [acme["setting"]], "input": {"allowedEmailDomains": ["example.org"]}},
+        Action.ORGANIZATION_SETTING_UPDATED,
+        ADMINISTRATION,
+        strangers=LEFT,
     ),
     "transferOrganizationOwnership": Rule(
         lambda acme: {"organizationID": acme["organization"], "newOwnerID": acme["member"]},
@@ -256,6 +247,16 @@ POLICY: dict[str, Rule] = {
         Action.GROUP_CREATED,
         ADMINISTRATION,
     ),
+    "createGroupByClone": Rule(
+        lambda acme: {
+            "groupInput": {"name": "new", "ownerID": acme["organization"]},
+            "members": [{"userID": acme["member"], "role": "ADMIN"}],
+            "inheritGroupPermissions": acme["group"],
+            "cloneGroupMembers": acme["group"],
+        },
+        Action.GROUP_CREATED,
+        ADMINISTRATION,
+    ),
     "createBulkGroup": Rule(
         lambda acme: {"input": [{"name": name, "ownerID": acme["organization"]} for name in "ab"]},
         Action.GROUP_CREATED,
@@ -266,6 +267,13 @@ POLICY: dict[str, Rule] = {
         lambda acme: {"id": acme["group"], "input": {"description": "changed"}},
         Action.GROUP_UPDATED,
         ADMINISTRATION,
+    ),
+    "updateBulkGroup": Rule(
+        lambda acme: {"ids": acme.both("group"), "input": {"description": "changed"}},
+        Action.GROUP_UPDATED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
     ),
     "deleteGroup": Rule(lambda acme: {"id": acme["group"]}, Action.GROUP_DELETED, ADMINISTRATION),
     "deleteBulkGroup": Rule(
@@ -288,6 +296,13 @@ POLICY: dict[str, Rule] = {
         lambda acme: {"id": acme["place"], "input": {"role": "ADMIN"}},
         Action.GROUP_MEMBER_UPDATED,
         ADMINISTRATION,
+    ),
+    "updateBulkGroupMembership": Rule(
+        lambda acme: {"ids": acme.both("place"), "input": {"role": "ADMIN"}},
+        Action.GROUP_MEMBER_UPDATED,
+        ADMINISTRATION,
+        rows=2,
+        strangers=LEFT,
     ),
     "deleteGroupMembership": Rule(
         lambda acme: {"id": acme["place"]}, Action.GROUP_MEMBER_REMOVED, ADMINISTRATION
@@ -314,6 +329,14 @@ POLICY: dict[str, Rule] = {
     "updateInvite": Rule(
         lambda acme: {"id": acme["invite"], "input": {"role": "AUDITOR"}}, Action.INVITE_UPDATED, ADMINS
     ),
+    "updateBulkInvite": Rule(
+        lambda acme: {"ids": acme.both("invite"), "input": {"role": "AUDITOR"}},
+        Action.INVITE_UPDATED,
+        ADMINS,
+        rows=2,
+        strangers=LEFT,
+        otherwise=answered(LEFT, "machine"),
+    ),
     "resendInvite": Rule(lambda acme: {"id": acme["invite"]}, Action.INVITE_RESENT, ADMINS),
     "deleteInvite": Rule(lambda acme: {"id": acme["invite"]}, Action.INVITE_DELETED, ADMINS),
     "deleteBulkInvite": Rule(
@@ -325,6 +348,13 @@ POLICY: dict[str, Rule] = {
         otherwise=answered(LEFT, "machine"),
     ),
 }
+
+POLICY |= {
+    name.replace("Bulk", "BulkCSV"): replace(rule, is_file=True)
+    for name, rule in POLICY.items()
+    if "Bulk" in name and not name.startswith("delete")
+}
+"""What is done to a list can be done by a file of the same rows, but not in a session."""
 
 
 def _member(acme: Tenancy, who: str) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """What there is to change in one organization, and a call of a mutation as a client sends it."""
 
+import csv
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
-from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type, is_leaf_type
 
 from accounts.models import User
 from audit.models import Event
@@ -18,6 +20,9 @@ from organizations.models import Organization
 from tests import traces
 from tests.conftest import Answer
 from tests.factories import SETUP, UserFactory, join, make_api_token, make_organization, make_personal_token
+
+ALLOWED, LEFT = "ALLOWED", "LEFT"
+"""LEFT: of many rows, those that are not the caller's to change are named, and the call is no error."""
 
 ROOT = schema._schema.mutation_type
 assert ROOT is not None
@@ -64,17 +69,41 @@ def tenancy(organization: Organization, owner: User, *colleagues: User) -> Tenan
     return Tenancy({name: str(one.pk) for name, one in things.items()})
 
 
-def call(name: str, variables: dict[str, Any], headers: dict[str, str]) -> Answer:
-    """A mutation with these arguments; a file among them goes by the multipart convention."""
-    body = {"query": document(name), "variables": variables}
-    if isinstance(content := variables.get("input"), bytes):
+def call(name: str, given: dict[str, Any], headers: dict[str, str]) -> Answer:
+    """A mutation with these arguments; where it takes a file, they are sent as the rows of one."""
+    body: dict[str, Any] = {"query": document(name), "variables": given}
+    if is_file(name):
         body["variables"] = {"input": None}
-        parts = {"operations": json.dumps(body), "map": '{"0": ["variables.input"]}'}
-        sent: Any = {**parts, "0": SimpleUploadedFile("rows.csv", content, "text/csv")}
-        response = Client().post("/query", sent, headers=headers)
+        file = SimpleUploadedFile("rows.csv", table_of(given), "text/csv")
+        parts = {"operations": json.dumps(body), "map": '{"0": ["variables.input"]}', "0": file}
+        response = Client().post("/query", parts, headers=headers)
     else:
         response = Client().post("/query", json.dumps(body), content_type="application/json", headers=headers)
     return Answer(response.status_code, response.json(), dict(response.headers))
+
+
+def is_file(name: str) -> bool:
+    return "CSV" in name
+
+
+def table_of(given: dict[str, Any]) -> bytes:
+    """What the same mutation takes as a list: inputs, or ids and one input for all of them."""
+    rows = [{"id": key, **given["input"]} for key in given["ids"]] if "ids" in given else given["input"]
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0])
+    table.writeheader()
+    for row in rows:
+        table.writerow({key: json.dumps(one) if isinstance(one, list) else one for key, one in row.items()})
+    return text.getvalue().encode()
+
+
+def outcome(answer: Answer) -> str:
+    """ALLOWED, LEFT or the code of the refusal, which comes without data."""
+    if answer.code is not None:
+        assert answer.body.get("data") is None
+        return answer.code
+    (payload,) = answer.data.values()
+    return LEFT if payload.get("error") else ALLOWED
 
 
 def document(name: str) -> str:
@@ -89,6 +118,37 @@ def document(name: str) -> str:
         for key, one in payload.fields.items()
     )
     return f"mutation({declared}) {{ {name}({passed}) {{ {selected} }} }}"
+
+
+Place = tuple[str, ...]
+"""Where a value stands in the arguments; a list on the way stands for each of its items."""
+
+
+def keys_of(name: str) -> dict[Place, str]:
+    """Each place in a mutation's arguments where a value can stand -> its type, lists and nulls aside.
+
+    A file has the places of the list whose rows it holds.
+    """
+    return dict(_keys(MUTATIONS[name.replace("CSV", "")].args))
+
+
+def _keys(fields: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    for key, one in fields.items():
+        kind = get_named_type(one.type)
+        if isinstance(kind, GraphQLInputObjectType):
+            yield from (((key, *place), below) for place, below in _keys(kind.fields))
+        else:
+            yield (key,), kind.name
+
+
+def put(given: Any, place: Place, value: Any) -> Any:
+    """The arguments with another value in one place."""
+    if not place:
+        return value
+    if isinstance(given, list):
+        return [put(one, place, value) for one in given]
+    key, *rest = place
+    return given | {key: put(given.get(key), tuple(rest), value)}
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -9,25 +9,29 @@ import pytest
 
 from audit.actions import Action
 from audit.models import Event
-from tests.conftest import Answer, World
+from tests.conftest import World
 from tests.factories import make_api_token, make_personal_token
 from tests.mutations.policy import (
-    ALLOWED,
     FOREIGN,
     INSUFFICIENT_SCOPES,
-    LEFT,
     MACHINES,
     NARROW,
     PEOPLE,
     POLICY,
     PRINCIPALS,
     UNAUTHORIZED,
+    VALIDATION_ERROR,
 )
 from tests.mutations.tenancy import (
+    ALLOWED,
+    LEFT,
     MUTATIONS,
     Tenancy,
     bearer,
     call,
+    keys_of,
+    outcome,
+    put,
     session,
     stored,
     tenancy,
@@ -66,15 +70,6 @@ def credentials(world: World) -> dict[str, Headers]:
     return found
 
 
-def outcome(answer: Answer) -> str:
-    """ALLOWED, LEFT or the code of the refusal, which comes without data."""
-    if answer.code is not None:
-        assert answer.body.get("data") is None
-        return answer.code
-    (payload,) = answer.data.values()
-    return LEFT if payload.get("error") else ALLOWED
-
-
 @pytest.fixture
 def attempt(acme: Tenancy, credentials: dict[str, Headers]) -> Attempt:
     """attempt(name, who): what came of it. The rows and the trail must agree, and all of it is undone."""
@@ -102,3 +97,63 @@ def test_who_may(attempt: Attempt, name: str) -> None:
     came = {who: attempt(name, who) for who in PRINCIPALS}
 
     assert came == {who: POLICY[name].expected(who) for who in PRINCIPALS}
+
+
+def test_the_same_change_again_is_no_event(acme: Tenancy, credentials: dict[str, Headers]) -> None:
+    for name in [name for name in MUTATIONS if name.startswith("update")]:
+        asked = name, POLICY[name].given(acme), credentials["owner's token"]
+        with undone():
+            assert outcome(call(*asked)) == ALLOWED
+            before, events = stored(), Event.objects.count()
+
+            assert outcome(call(*asked)) == ALLOWED
+            assert (name, stored(), trail(events)) == (name, before, [])
+
+
+# --- roles -------------------------------------------------------------------------------------------
+
+GIVE_ROLES = [name for name in MUTATIONS if {"OrgMembershipRole", "InviteRole"} & set(keys_of(name).values())]
+OWN_ORGANIZATION = "createOrganizationWithMembers"
+"""Its founder owns it, and may give every role in it."""
+
+
+@pytest.mark.parametrize(
+    ("who", "role", "code"),
+    [("admin", "OWNER", UNAUTHORIZED), ("admin", "ADMIN", ALLOWED), ("owner", "OWNER", ALLOWED)],
+)
+def test_nobody_gives_a_role_above_their_own(
+    acme: Tenancy, credentials: dict[str, Headers], who: str, role: str, code: str
+) -> None:
+    before, came = stored(), {}
+
+    for name in GIVE_ROLES:
+        given = POLICY[name].given(acme)
+        for place in keys_of(name):
+            given = put(given, place, role) if place[-1] == "role" else given
+        with undone():
+            came[name] = outcome(call(name, given, credentials[f"{who}'s token"]))
+            assert (stored() != before) == (came[name] == ALLOWED)
+
+    by_row = [name for name in GIVE_ROLES if name.startswith("updateBulk") and code == UNAUTHORIZED]
+    expected = dict.fromkeys(GIVE_ROLES, code) | dict.fromkeys(by_row, LEFT) | {OWN_ORGANIZATION: ALLOWED}
+    assert came == expected
+
+
+@pytest.mark.parametrize(("who", "code"), [("owner", VALIDATION_ERROR), ("admin", UNAUTHORIZED)])
+def test_the_last_owner_is_neither_demoted_nor_removed(
+    world: World, acme: Tenancy, credentials: dict[str, Headers], who: str, code: str
+) -> None:
+    """Nor do they leave: see policy.py."""
+    last = str(world.acme.members.get(user=world.owner).pk)
+    before, came = stored(), {}
+
+    for name in ("updateOrgMembership", "deleteOrgMembership"):
+        came[name] = outcome(
+            call(name, POLICY[name].given(acme) | {"id": last}, credentials[f"{who}'s token"])
+        )
+    for name in ("updateBulkOrgMembership", "deleteBulkOrgMembership"):
+        given = POLICY[name].given(acme) | {"ids": [last]}
+        came[name] = outcome(call(name, given, credentials[f"{who}'s token"]))
+
+    assert list(came.values()) == [code, code, LEFT, LEFT]
+    assert stored() == before

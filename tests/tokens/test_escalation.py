@@ -603,7 +603,7 @@ def probes() -> dict[str, tuple[str, str]]:
     return found
 
 
-EMPTY = {"ID": f'"{uuid4()}"', "String": '""', "[ID!]": "[]", "Upload": '""'} | {
+EMPTY = {"ID": f'"{uuid4()}"', "String": '"x"', "[ID!]": "[]", "Upload": '""'} | {
     f"[{name}!]": "[]" for name in schema._schema.type_map if name.startswith("Create")
 }
 """The least that can be sent for an argument of a type; `{}` for any other input."""

@@ -10,7 +10,7 @@ import pytest
 from audit.actions import Action
 from audit.models import Event
 from tests.conftest import World
-from tests.factories import make_api_token, make_personal_token
+from tests.factories import make_api_token, make_organization, make_personal_token
 from tests.mutations.policy import (
     FOREIGN,
     INSUFFICIENT_SCOPES,
@@ -57,6 +57,8 @@ def acme(world: World) -> Tenancy:
 @pytest.fixture
 def credentials(world: World) -> dict[str, Headers]:
     """Who -> the headers that say so."""
+    for name in ("member", "auditor"):
+        make_organization(f"{name}'s own", getattr(world, name))
     found: dict[str, Headers] = {}
     for name in PEOPLE:
         user = getattr(world, name)

@@ -141,6 +141,32 @@ def test_nobody_gives_a_role_above_their_own(
     assert came == expected
 
 
+GIVE_SCOPES = [
+    (name, place) for name in MUTATIONS for place in keys_of(name) if place[-1] in ("scopes", "appendScopes")
+]
+NARROWED = "updatePersonalAccessToken"
+"""A token without scopes has every right of its owner; any scope is less."""
+
+
+@pytest.mark.parametrize(("scope", "is_held"), [("admin:groups", True), ("admin:members", False)])
+def test_nobody_gives_a_scope_they_lack(world: World, acme: Tenancy, scope: str, is_held: bool) -> None:
+    headers = bearer(make_personal_token(world.owner, "admin:groups", "admin:tokens").token)
+    before, came = stored(), {}
+
+    for name, place in GIVE_SCOPES:
+        with undone():
+            given = put(POLICY[name].given(acme), place, [scope])
+            came[name, place] = outcome(call(name, given, headers))
+            assert (stored() != before) == (came[name, place] == ALLOWED)
+
+    refused = {
+        (name, place): LEFT if name.startswith("updateBulk") else INSUFFICIENT_SCOPES
+        for name, place in GIVE_SCOPES
+        if not is_held and name != NARROWED
+    }
+    assert came == dict.fromkeys(GIVE_SCOPES, ALLOWED) | refused
+
+
 @pytest.mark.parametrize(("who", "code"), [("owner", VALIDATION_ERROR), ("admin", UNAUTHORIZED)])
 def test_the_last_owner_is_neither_demoted_nor_removed(
     world: World, acme: Tenancy, credentials: dict[str, Headers], who: str, code: str

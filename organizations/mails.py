@@ -18,7 +18,7 @@ Mail = EmailMultiAlternatives
 @sensitive_variables()
 def invitation(invite: Invite, link_secret: str, inviter: Any) -> Mail:
     """`inviter`: the person who vouches, or None."""
-    return _mail(
+    return written(
         "invitation",
         invite.recipient,
         {
@@ -40,9 +40,10 @@ def post_on_commit(mails: Sequence[Mail]) -> None:
 
 
 @sensitive_variables()
-def _mail(name: str, recipient: str, context: dict[str, Any]) -> Mail:
+def written(name: str, recipient: str, context: dict[str, Any]) -> Mail:
     """templates/mail/NAME.txt, whose first line is the subject, and NAME.html."""
     subject, _, text = render_to_string(f"mail/{name}.txt", context).partition("\n")
-    mail = Mail(subject, text.lstrip(), to=[recipient], headers={"Auto-Submitted": "auto-generated"})
+    subject = " ".join(subject.split())
+    mail = Mail(subject, f"{text.strip()}\n", to=[recipient], headers={"Auto-Submitted": "auto-generated"})
     mail.attach_alternative(render_to_string(f"mail/{name}.html", context), "text/html")
     return mail

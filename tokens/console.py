@@ -25,6 +25,7 @@ from organizations.access import Principal, command
 from organizations.models import Organization
 
 NOTHING_MATCHED, BAD_USAGE, DATABASE_FAILED, STOPPED, READER_GONE = 1, 2, 3, 130, 141
+BAR_WIDTH = 40
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -88,6 +89,16 @@ class ConsoleCommand(BaseCommand):
         """Say something to the person watching; silent with --verbosity 0."""
         if not self.is_quiet:
             self.stderr.write(text, str)
+
+    def progress(self, verb: str, done: int, total: int) -> None:
+        """Redraw a bar on the watching person's terminal; nothing where nobody watches."""
+        if self.is_quiet or not self.stderr.isatty():
+            return
+        share = min(1.0, done / max(total, 1))
+        bar = "#" * int(BAR_WIDTH * share)
+        line = f"\r{verb} {done} of {total} [{bar:-<{BAR_WIDTH}}] {share:4.0%}"
+        self.stderr.write(line, str, ending="\n" if done >= total else "")
+        self.stderr.flush()
 
     def answer(self, pieces: Iterable[str], ending: str = "\n") -> None:
         for piece in pieces:

@@ -145,7 +145,14 @@ class Token(Record):
                 name="%(class)s_deleted_is_revoked",
             ),
         )
-        indexes = (models.Index(fields=("owner", "id"), name="%(class)s_by_owner"),)
+        indexes = (
+            models.Index(fields=("owner", "id"), name="%(class)s_by_owner"),
+            models.Index(
+                fields=("expires_at", "id"),
+                condition=models.Q(revoked_at__isnull=True),
+                name="%(class)s_by_expiry",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
@@ -445,3 +452,69 @@ class TokenUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.outcome} ×{self.count} on {self.day}"
+
+
+class NoticeKind(models.TextChoices):
+    """What a mail about a token says."""
+
+    EXPIRY = "expiry"
+    CREATED = "created"
+    REVOKED = "revoked"
+    NETWORK = "network"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def waiting(self, claimed_before: datetime) -> Self:
+        """Not sent, and nobody is at it: unclaimed, or claimed so long ago that whoever did it is gone."""
+        return self.filter(
+            models.Q(claimed_at__isnull=True) | models.Q(claimed_at__lt=claimed_before), sent_at__isnull=True
+        )
+
+
+class Notice(models.Model):
+    """One person is told one fact about one token, once: the unique key sees to it.
+
+    `about` tells facts of a kind apart: threshold and end of the token (EXPIRY), the event's id (CREATED,
+    REVOKED), the network (NETWORK). `claim` is the mark of whoever is sending it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    recipient = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+"
+    )
+    token_id = models.UUIDField()
+    kind = models.CharField(max_length=16, choices=NoticeKind)
+    about = models.CharField(max_length=64)
+    claim = models.UUIDField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("token_id", "kind", "about", "recipient"), name="notice_is_filed_once"
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("recipient", "kind", "id"),
+                condition=models.Q(sent_at__isnull=True),
+                name="notice_not_sent",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.about}"
+
+
+class Watermark(models.Model):
+    """Until when `sendnotices` has read a table whose ids are in the order of time."""
+
+    table = models.CharField(primary_key=True, max_length=64)
+    read_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.table} until {self.read_until}"

@@ -94,6 +94,7 @@ def test_a_reader_who_has_seen_enough_causes_no_traceback(shell: Shell) -> None:
         "tokenreport",
         "flushtokenusage",
         "prunetokenusage",
+        "sendnotices",
         "createdemo",
     ],
 )

@@ -14,7 +14,10 @@ VALIDATION_ERROR, BAD_REQUEST = "VALIDATION_ERROR", "BAD_REQUEST"
 
 ROLES = ("owner", "admin", "member", "auditor")
 PEOPLE = (*ROLES, "outsider")
-"""Each with a session, and with a personal token without scopes, which may do what its owner may."""
+"""Each with a session, and with a personal token without scopes, which may do what its owner may.
+
+Member, auditor and outsider own an organization elsewhere: every door stands open, and acme itself decides.
+"""
 NARROW = "owner's reading token"
 MACHINES = ("reading machine", "writing machine", "machine")
 """API tokens of acme; the last one has the scope admin."""
@@ -33,7 +36,8 @@ class Rule:
     """Whoever `may` is allowed, and each of `rows` rows leaves the one event `told`.
 
     Everybody else of acme is UNAUTHORIZED, a token below the scope INSUFFICIENT_SCOPES, and whoever is not of
-    acme gets what `strangers` get; `otherwise` says where that is not so.
+    acme gets what `strangers` get; `otherwise` says where that is not so. `by_row`: what is not the caller's
+    to change is left.
     """
 
     given: Arguments
@@ -42,6 +46,7 @@ class Rule:
     rows: int = 1
     strangers: str = NOT_FOUND
     otherwise: Mapping[str, str] = field(default_factory=dict)
+    by_row: bool = False
     is_file: bool = False
 
     def expected(self, who: str) -> str:
@@ -52,10 +57,12 @@ class Rule:
             return ALLOWED
         if actor in self.otherwise:
             return self.otherwise[actor]
-        if actor in ("outsider", FOREIGN):
-            return self.strangers
         if actor in (NARROW, "reading machine", "writing machine"):
             return INSUFFICIENT_SCOPES
+        if self.by_row:
+            return LEFT
+        if actor in ("outsider", FOREIGN):
+            return self.strangers
         return UNAUTHORIZED
 
 
@@ -70,8 +77,6 @@ UNSEEN = answered(NOT_FOUND, "admin", "member", "auditor", *MACHINES, FOREIGN)
 OWN = answered(NOT_FOUND, "admin", "member", "auditor", "machine")
 """Likewise, behind a scope."""
 API_TOKENS_UNSEEN = answered(NOT_FOUND, "member")
-TOKENS_LEFT = answered(LEFT, "member", "auditor")
-"""Everybody manages tokens of their own; so the door is open, and each row decides."""
 
 POLICY: dict[str, Rule] = {
     # --- API tokens
@@ -103,16 +108,14 @@ POLICY: dict[str, Rule] = {
         Action.API_TOKEN_UPDATED,
         ADMINISTRATION,
         rows=2,
-        strangers=LEFT,
-        otherwise=TOKENS_LEFT,
+        by_row=True,
     ),
     "deleteBulkAPIToken": Rule(
         lambda acme: {"ids": acme.both("api token")},
         Action.API_TOKEN_DELETED,
         ADMINISTRATION,
         rows=2,
-        strangers=LEFT,
-        otherwise=TOKENS_LEFT,
+        by_row=True,
     ),
     # --- personal tokens: everybody's own
     "createPersonalAccessToken": Rule(
@@ -150,8 +153,8 @@ POLICY: dict[str, Rule] = {
         lambda acme: {"ids": [acme["own setting"]], "input": {"defaultOrgID": acme["organization"]}},
         Action.USER_SETTING_UPDATED,
         ("owner",),
-        strangers=LEFT,
-        otherwise=answered(LEFT, "admin", "member", "auditor", NARROW, *MACHINES),
+        by_row=True,
+        otherwise=answered(LEFT, NARROW, *MACHINES),
     ),
     # --- organizations
     "createOrganization": Rule(
@@ -186,7 +189,7 @@ POLICY: dict[str, Rule] = {
         lambda acme: {"ids": [acme["setting"]], "input": {"allowedEmailDomains": ["example.org"]}},
         Action.ORGANIZATION_SETTING_UPDATED,
         ADMINISTRATION,
-        strangers=LEFT,
+        by_row=True,
     ),
     "transferOrganizationOwnership": Rule(
         lambda acme: {"organizationID": acme["organization"], "newOwnerID": acme["member"]},
@@ -221,8 +224,7 @@ POLICY: dict[str, Rule] = {
         Action.MEMBER_UPDATED,
         ADMINS,
         rows=2,
-        strangers=LEFT,
-        otherwise=answered(LEFT, "machine"),
+        by_row=True,
     ),
     "deleteOrgMembership": Rule(lambda acme: {"id": acme["membership"]}, Action.MEMBER_REMOVED, ADMINS),
     "deleteBulkOrgMembership": Rule(
@@ -230,8 +232,7 @@ POLICY: dict[str, Rule] = {
         Action.MEMBER_REMOVED,
         ADMINS,
         rows=2,
-        strangers=LEFT,
-        otherwise=answered(LEFT, "machine"),
+        by_row=True,
     ),
     # --- groups
     "createGroup": Rule(
@@ -273,7 +274,7 @@ POLICY: dict[str, Rule] = {
         Action.GROUP_UPDATED,
         ADMINISTRATION,
         rows=2,
-        strangers=LEFT,
+        by_row=True,
     ),
     "deleteGroup": Rule(lambda acme: {"id": acme["group"]}, Action.GROUP_DELETED, ADMINISTRATION),
     "deleteBulkGroup": Rule(
@@ -281,7 +282,7 @@ POLICY: dict[str, Rule] = {
         Action.GROUP_DELETED,
         ADMINISTRATION,
         rows=2,
-        strangers=LEFT,
+        by_row=True,
     ),
     "createGroupMembership": Rule(
         lambda acme: {"input": _place(acme, "member")}, Action.GROUP_MEMBER_ADDED, ADMINISTRATION
@@ -302,7 +303,7 @@ POLICY: dict[str, Rule] = {
         Action.GROUP_MEMBER_UPDATED,
         ADMINISTRATION,
         rows=2,
-        strangers=LEFT,
+        by_row=True,
     ),
     "deleteGroupMembership": Rule(
         lambda acme: {"id": acme["place"]}, Action.GROUP_MEMBER_REMOVED, ADMINISTRATION
@@ -312,7 +313,7 @@ POLICY: dict[str, Rule] = {
         Action.GROUP_MEMBER_REMOVED,
         ADMINISTRATION,
         rows=2,
-        strangers=LEFT,
+        by_row=True,
     ),
     # --- invitations: they give roles, as above
     "createInvite": Rule(
@@ -334,8 +335,7 @@ POLICY: dict[str, Rule] = {
         Action.INVITE_UPDATED,
         ADMINS,
         rows=2,
-        strangers=LEFT,
-        otherwise=answered(LEFT, "machine"),
+        by_row=True,
     ),
     "resendInvite": Rule(lambda acme: {"id": acme["invite"]}, Action.INVITE_RESENT, ADMINS),
     "deleteInvite": Rule(lambda acme: {"id": acme["invite"]}, Action.INVITE_DELETED, ADMINS),
@@ -344,8 +344,7 @@ POLICY: dict[str, Rule] = {
         Action.INVITE_DELETED,
         ADMINS,
         rows=2,
-        strangers=LEFT,
-        otherwise=answered(LEFT, "machine"),
+        by_row=True,
     ),
 }
 

@@ -71,14 +71,23 @@ def tenancy(organization: Organization, owner: User, *colleagues: User) -> Tenan
 
 def call(name: str, given: dict[str, Any], headers: dict[str, str]) -> Answer:
     """A mutation with these arguments; where it takes a file, they are sent as the rows of one."""
-    body: dict[str, Any] = {"query": document(name), "variables": given}
     if is_file(name):
-        body["variables"] = {"input": None}
-        file = SimpleUploadedFile("rows.csv", table_of(given), "text/csv")
-        parts = {"operations": json.dumps(body), "map": '{"0": ["variables.input"]}', "0": file}
-        response = Client().post("/query", parts, headers=headers)
-    else:
-        response = Client().post("/query", json.dumps(body), content_type="application/json", headers=headers)
+        return send(name, table_of(given), headers)
+    body = json.dumps({"query": document(name), "variables": given})
+    return _answer(Client().post("/query", body, content_type="application/json", headers=headers))
+
+
+def send(name: str, content: bytes, headers: dict[str, str]) -> Answer:
+    """A mutation with a file."""
+    parts = {
+        "operations": json.dumps({"query": document(name), "variables": {"input": None}}),
+        "map": '{"0": ["variables.input"]}',
+        "0": SimpleUploadedFile("rows.csv", content, "text/csv"),
+    }
+    return _answer(Client().post("/query", parts, headers=headers))
+
+
+def _answer(response: Any) -> Answer:
     return Answer(response.status_code, response.json(), dict(response.headers))
 
 

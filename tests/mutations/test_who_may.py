@@ -10,7 +10,7 @@ import pytest
 from audit.actions import Action
 from audit.models import Event
 from tests.conftest import World
-from tests.factories import make_api_token, make_personal_token
+from tests.factories import make_api_token, make_organization, make_personal_token
 from tests.mutations.policy import (
     FOREIGN,
     INSUFFICIENT_SCOPES,
@@ -57,6 +57,8 @@ def acme(world: World) -> Tenancy:
 @pytest.fixture
 def credentials(world: World) -> dict[str, Headers]:
     """Who -> the headers that say so."""
+    for name in ("member", "auditor"):
+        make_organization(f"{name}'s own", getattr(world, name))
     found: dict[str, Headers] = {}
     for name in PEOPLE:
         user = getattr(world, name)
@@ -137,6 +139,32 @@ def test_nobody_gives_a_role_above_their_own(
     by_row = [name for name in GIVE_ROLES if name.startswith("updateBulk") and code == UNAUTHORIZED]
     expected = dict.fromkeys(GIVE_ROLES, code) | dict.fromkeys(by_row, LEFT) | {OWN_ORGANIZATION: ALLOWED}
     assert came == expected
+
+
+GIVE_SCOPES = [
+    (name, place) for name in MUTATIONS for place in keys_of(name) if place[-1] in ("scopes", "appendScopes")
+]
+NARROWED = "updatePersonalAccessToken"
+"""A token without scopes has every right of its owner; any scope is less."""
+
+
+@pytest.mark.parametrize(("scope", "is_held"), [("admin:groups", True), ("admin:members", False)])
+def test_nobody_gives_a_scope_they_lack(world: World, acme: Tenancy, scope: str, is_held: bool) -> None:
+    headers = bearer(make_personal_token(world.owner, "admin:groups", "admin:tokens").token)
+    before, came = stored(), {}
+
+    for name, place in GIVE_SCOPES:
+        with undone():
+            given = put(POLICY[name].given(acme), place, [scope])
+            came[name, place] = outcome(call(name, given, headers))
+            assert (stored() != before) == (came[name, place] == ALLOWED)
+
+    refused = {
+        (name, place): LEFT if name.startswith("updateBulk") else INSUFFICIENT_SCOPES
+        for name, place in GIVE_SCOPES
+        if not is_held and name != NARROWED
+    }
+    assert came == dict.fromkeys(GIVE_SCOPES, ALLOWED) | refused
 
 
 @pytest.mark.parametrize(("who", "code"), [("owner", VALIDATION_ERROR), ("admin", UNAUTHORIZED)])

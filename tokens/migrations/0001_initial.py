@@ -22,6 +22,13 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Watermark',
+            fields=[
+                ('table', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('read_until', models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='TokenPolicy',
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
@@ -107,8 +114,26 @@ class Migration(migrations.Migration):
                 'verbose_name': 'API token',
                 'ordering': ('id',),
                 'abstract': False,
-                'indexes': [models.Index(fields=['owner', 'id'], name='apitoken_by_owner')],
+                'indexes': [models.Index(fields=['owner', 'id'], name='apitoken_by_owner'), models.Index(condition=models.Q(('revoked_at__isnull', True)), fields=['expires_at', 'id'], name='apitoken_by_expiry')],
                 'constraints': [models.UniqueConstraint(fields=('digest',), name='apitoken_digest_is_unique'), models.CheckConstraint(condition=models.Q(models.Q(('is_active', True), ('revoked_at__isnull', True)), models.Q(('is_active', False), ('revoked_at__isnull', False)), _connector='OR'), name='apitoken_revoked_is_inactive'), models.CheckConstraint(condition=models.Q(('deleted_at__isnull', True), ('is_active', False), _connector='OR'), name='apitoken_deleted_is_revoked')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Notice',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('token_id', models.UUIDField()),
+                ('kind', models.CharField(choices=[('expiry', 'Expiry'), ('created', 'Created'), ('revoked', 'Revoked'), ('network', 'Network')], max_length=16)),
+                ('about', models.CharField(max_length=64)),
+                ('claim', models.UUIDField(null=True)),
+                ('claimed_at', models.DateTimeField(null=True)),
+                ('sent_at', models.DateTimeField(null=True)),
+                ('recipient', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ('id',),
+                'indexes': [models.Index(condition=models.Q(('sent_at__isnull', True)), fields=['recipient', 'kind', 'id'], name='notice_not_sent')],
+                'constraints': [models.UniqueConstraint(fields=('token_id', 'kind', 'about', 'recipient'), name='notice_is_filed_once')],
             },
         ),
         migrations.CreateModel(
@@ -149,7 +174,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'personal access token',
                 'ordering': ('id',),
                 'abstract': False,
-                'indexes': [models.Index(fields=['owner', 'id'], name='personalaccesstoken_by_owner')],
+                'indexes': [models.Index(fields=['owner', 'id'], name='personalaccesstoken_by_owner'), models.Index(condition=models.Q(('revoked_at__isnull', True)), fields=['expires_at', 'id'], name='personalaccesstoken_by_expiry')],
                 'constraints': [models.UniqueConstraint(fields=('digest',), name='personalaccesstoken_digest_is_unique'), models.CheckConstraint(condition=models.Q(models.Q(('is_active', True), ('revoked_at__isnull', True)), models.Q(('is_active', False), ('revoked_at__isnull', False)), _connector='OR'), name='personalaccesstoken_revoked_is_inactive'), models.CheckConstraint(condition=models.Q(('deleted_at__isnull', True), ('is_active', False), _connector='OR'), name='personalaccesstoken_deleted_is_revoked')],
             },
         ),

@@ -1,0 +1,479 @@
+"""Mails about tokens: before they end, when they were made, revoked by another, used from a new network.
+
+No request waits for a mail server. `sendnotices` does, every minute, on as many machines as run it:
+
+1. owed       look for tokens that end soon, and at the events and uses since the last run
+2. file       INSERT a row per person and fact; what is filed already is passed over by its unique key
+3. addressees go through the people who have not been told something yet
+4. claim      a guarded UPDATE leaves our mark; the rows that carry it are ours and nobody else's
+5. post       one mail about all of them
+6. tick off   they are sent
+
+Who dies between 4 and 6 leaves a claim that another takes over when it is STALE: the mail comes late, or
+twice if it died between 5 and 6, but it comes. So it does when the mail server failed.
+
+Neighbours: management/commands/sendnotices.py, organizations/mails.py (how a mail is made),
+templates/mail/token_*.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core.mail import get_connection
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.utils import dateformat, timezone
+
+from audit.actions import Action
+from audit.models import Event
+from organizations import mails
+from organizations.models import OrgMembership, Role
+from tokens.models import Notice, NoticeKind, State, Token, TokenUsage, Watermark
+from tokens.usage import MODELS
+
+THRESHOLDS = (1, 7, 14, 30)
+"""Days before the end of a token. Between two of them, the nearer end is told by the farther one, once."""
+OLDEST_NEWS = timedelta(days=3)
+"""What happened longer ago is news to nobody: a first run on an old database stays silent about it."""
+OVERLAP = timedelta(minutes=10)
+"""Read again each time: the ids are in the order of time, commits and the clocks of machines less so."""
+STALE = timedelta(minutes=10)
+KEPT = timedelta(days=90)
+"""Longer than any fact could be filed again."""
+
+PAGE_ROWS = 500
+MOST_IN_A_MAIL = 100
+PATIENCE = 5
+"""So many failures in a row are the mail server's; the rest waits for the next run."""
+
+NEWS: Mapping[str, NoticeKind] = {
+    Action.API_TOKEN_CREATED: NoticeKind.CREATED,
+    Action.PERSONAL_ACCESS_TOKEN_CREATED: NoticeKind.CREATED,
+    Action.API_TOKEN_REVOKED: NoticeKind.REVOKED,
+    Action.PERSONAL_ACCESS_TOKEN_REVOKED: NoticeKind.REVOKED,
+    Action.API_TOKEN_DELETED: NoticeKind.REVOKED,
+    Action.PERSONAL_ACCESS_TOKEN_DELETED: NoticeKind.REVOKED,
+}
+MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+NETWORK_BITS = {4: 24, 6: 48}
+
+
+class Owed(NamedTuple):
+    """A notice, filed or not, and the token it is about."""
+
+    notice: Notice
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A mail about `count` tokens. `error`: the name of what kept it from being sent, None if it was."""
+
+    recipient: str
+    kind: str
+    count: int
+    error: str | None
+
+
+# --- the six steps ---------------------------------------------------------------------------------------
+
+
+def file(now: datetime) -> Iterator[int]:
+    """Steps 1 and 2, in pages; yields how many rows were looked at, of in_question()."""
+    for looked_at, page in owed(now):
+        Notice.objects.bulk_create([notice for notice, _ in page], ignore_conflicts=True)
+        yield looked_at
+    for read in (Event, TokenUsage):
+        Watermark.objects.update_or_create(table=read._meta.db_table, defaults={"read_until": now})
+    _forget(now)
+
+
+def send() -> Iterator[Posted]:
+    """Steps 3 to 6, for one mail after the other. One that fails stops no other, unless all do."""
+    connection, failures = get_connection(), 0
+    for recipient_id in addressees():
+        for kind in NoticeKind:
+            while mine := claim(recipient_id, kind):
+                posted = post(mine, connection)
+                tick_off(mine, posted)
+                if posted is not None:
+                    failures = failures + 1 if posted.error else 0
+                    yield posted
+                if failures == PATIENCE:
+                    return
+    connection.close()
+
+
+def owed(now: datetime) -> Iterator[tuple[int, list[Owed]]]:
+    """Step 1: what is not filed yet. (rows looked at, what follows from them), page by page."""
+    for rows, keys, found in _sources(now):
+        for page in _pages(rows, *keys):
+            yield len(page), _unfiled(found(page, now))
+
+
+def pending(now: datetime) -> Iterator[Owed]:
+    """What file() and send() would send now, for a dry run."""
+    for page in _pages(_waiting(now).select_related("recipient"), "pk"):
+        yield from still_owed(page, now)
+    for _, found in owed(now):
+        yield from found
+
+
+def waiting(now: datetime) -> int:
+    """How many notices send() will go through, for a progress bar."""
+    return _waiting(now).count()
+
+
+def addressees() -> Iterator[UUID]:
+    """Step 3: whom we owe a mail that nobody is sending at this moment."""
+    people = (
+        _waiting(timezone.now()).order_by("recipient_id").values_list("recipient_id", flat=True).distinct()
+    )
+    page = list(people[:PAGE_ROWS])
+    while page:
+        yield from page
+        page = list(people.filter(recipient_id__gt=page[-1])[:PAGE_ROWS])
+
+
+def claim(recipient_id: UUID, kind: str) -> list[Notice]:
+    """Step 4: what this call alone may send, at most MOST_IN_A_MAIL; nothing when others were first."""
+    now, mark = timezone.now(), uuid4()
+    wanted = (
+        _waiting(now).filter(recipient=recipient_id, kind=kind).order_by("pk").values_list("pk", flat=True)
+    )
+    ids = list(wanted[:MOST_IN_A_MAIL])
+    if not ids or not _waiting(now).filter(pk__in=ids).update(claim=mark, claimed_at=now):
+        return []
+    return list(Notice.objects.filter(pk__in=ids, claim=mark).select_related("recipient").order_by("pk"))
+
+
+def post(mine: Sequence[Notice], connection: Any) -> Posted | None:
+    """Step 5: one mail about notices of one kind to one person. None when it is all out of date."""
+    told = still_owed(mine, timezone.now())
+    _withdraw({notice.pk for notice in mine} - {notice.pk for notice, _ in told})
+    if not told:
+        return None
+    recipient, kind = mine[0].recipient.email, NoticeKind(mine[0].kind)
+    try:
+        mail = mails.written(f"token_{kind}", recipient, _context(kind, told))
+        connection.open()
+        connection.send_messages([mail])
+    except Exception as error:  # noqa: BLE001 (whatever one mail or a backend raises, the others go out)
+        with suppress(Exception):
+            connection.close()
+        return Posted(recipient, kind, len(told), type(error).__name__)
+    return Posted(recipient, kind, len(told), None)
+
+
+def tick_off(mine: Sequence[Notice], posted: Posted | None) -> None:
+    """Step 6. What failed keeps its claim, and so waits until that is stale."""
+    if posted is not None and posted.error is None:
+        claimed = Notice.objects.filter(pk__in=[notice.pk for notice in mine], claim=mine[0].claim)
+        claimed.update(sent_at=timezone.now())
+
+
+# --- who is told what ------------------------------------------------------------------------------------
+
+
+def ends_at(token: Token) -> datetime | None:
+    """When a token stops working by itself; None for never."""
+    return token.expires_at
+
+
+def ending(model: type[Token], now: datetime) -> QuerySet[Any]:
+    """The tokens that may be due(), by index."""
+    soon = now + timedelta(days=max(THRESHOLDS))
+    tokens: QuerySet[Any] = model.objects.usable(now).filter(expires_at__gt=now, expires_at__lte=soon)
+    return tokens.select_related("owner")
+
+
+def due(token: Token, now: datetime) -> str | None:
+    """The threshold a token has passed last and the end it is about; None when it is not about to end.
+
+    Another end makes another text: who gets more time is told of its end anew.
+    """
+    end = ends_at(token)
+    if end is None or end <= now or token.state(now) is not State.ACTIVE:
+        return None
+    days = min((days for days in THRESHOLDS if end - now <= timedelta(days=days)), default=None)
+    return None if days is None else f"{days}d {end.isoformat()}"
+
+
+def recipients(tokens: Collection[Token]) -> dict[UUID, list[Any]]:
+    """Token id -> whom its notices are for, each active and once.
+
+    The owner of a personal token; of an API token, the owners and admins of its organization, and whoever
+    created it while they are a member. One query.
+    """
+    creators = {creator for token in tokens if token.realm and (creator := _uuid(token.created_by))}
+    members = OrgMembership.objects.filter(
+        Q(role__in=MANAGERS) | Q(user__in=creators),
+        organization__in={token.realm for token in tokens} - {None},
+        organization__deleted_at__isnull=True,
+        user__is_active=True,
+    )
+    members_of = defaultdict(list)
+    for member in members.select_related("user").order_by("pk"):
+        members_of[member.organization_id].append(member)
+    return {token.pk: _told_of(token, members_of[token.realm] if token.realm else None) for token in tokens}
+
+
+def _told_of(token: Any, members: Iterable[OrgMembership] | None) -> list[Any]:
+    if members is None:
+        return [token.owner] if token.owner.is_active else []
+    return [one.user for one in members if one.role in MANAGERS or str(one.user_id) == token.created_by]
+
+
+def still_owed(notices: Sequence[Notice], now: datetime) -> list[Owed]:
+    """Without what came to be out of date while it waited: ends that moved, people who left."""
+    tokens = _tokens(notice.token_id for notice in notices)
+    people = recipients(tokens.values())
+    return [
+        Owed(notice, tokens[notice.token_id])
+        for notice in notices
+        if notice.recipient in people.get(notice.token_id, ())
+        and (notice.kind != NoticeKind.EXPIRY or notice.about == due(tokens[notice.token_id], now))
+    ]
+
+
+# --- what follows from rows ------------------------------------------------------------------------------
+
+Found = Callable[[Sequence[Any], datetime], Iterable[Owed]]
+
+
+def _sources(now: datetime) -> Iterator[tuple[QuerySet[Any], tuple[str, ...], Found]]:
+    """(rows, the unique key by which they are paged, what follows from a page of them)."""
+    for model in MODELS.values():
+        yield ending(model, now), ("expires_at", "pk"), _expiries
+    yield _since(Event, now).filter(action__in=NEWS), ("pk",), _news
+    yield _since(TokenUsage, now), ("pk",), _new_networks
+
+
+def in_question(now: datetime) -> int:
+    """How many rows file() looks at, for a progress bar."""
+    return sum(rows.count() for rows, _, _ in _sources(now))
+
+
+def _expiries(tokens: Sequence[Token], now: datetime) -> Iterator[Owed]:
+    rows = Notice.objects.filter(kind=NoticeKind.EXPIRY, token_id__in=[token.pk for token in tokens])
+    filed = set(rows.values_list("token_id", "about"))  # nearly all of them, minute after minute
+    abouts = {token: about for token in tokens if (about := due(token, now))}
+    unfiled = {token: about for token, about in abouts.items() if (token.pk, about) not in filed}
+    people = recipients(unfiled)
+    for token, about in unfiled.items():
+        yield from _addressed(NoticeKind.EXPIRY, about, token, people[token.pk])
+
+
+def _news(events: Sequence[Event], now: datetime) -> Iterator[Owed]:
+    """Created: to all. Revoked: to all but who did it; whose token was dead when deleted is told nothing."""
+    tokens = _tokens(event.target_id for event in events)
+    people = recipients(tokens.values())
+    for event in events:
+        token, kind = tokens.get(UUID(event.target_id)), NEWS[event.action]
+        if token is None or (event.action.endswith("deleted") and token.revoked_reason != "deleted"):
+            continue
+        told = [
+            person
+            for person in people[token.pk]
+            if kind is NoticeKind.CREATED or str(person.pk) != event.actor_id
+        ]
+        yield from _addressed(kind, str(event.pk), token, told)
+
+
+def _new_networks(rows: Sequence[TokenUsage], now: datetime) -> Iterator[Owed]:
+    """A network that is not the first a token was used from, and was seen these days for the first time."""
+    before = _accepted().filter(
+        token_id=OuterRef("token_id"), address=OuterRef("address"), pk__lt=OuterRef("pk")
+    )
+    fresh = list(_accepted().filter(~Exists(before), pk__in=[row.pk for row in rows]).order_by("pk"))
+    tokens = _tokens(row.token_id for row in fresh)
+    people, seen = recipients(tokens.values()), networks(tokens)
+    for row in fresh:
+        network, known = network_of(row.address), seen.get(row.token_id)
+        if network is None or known is None:
+            continue
+        is_first_there = row.first_seen_at == known[network] > now - OLDEST_NEWS
+        if is_first_there and row.first_seen_at > min(known.values()):
+            yield from _addressed(NoticeKind.NETWORK, network, tokens[row.token_id], people[row.token_id])
+
+
+def networks(token_ids: Iterable[UUID]) -> dict[UUID, dict[str, datetime]]:
+    """Token id -> network -> when a use from there was accepted first."""
+    rows = _accepted().filter(token_id__in=list(token_ids)).values_list("token_id", "address")
+    found: dict[UUID, dict[str, datetime]] = {}
+    for token_id, address, since in rows.annotate(Min("first_seen_at")).order_by():
+        network = network_of(address)
+        if network is not None:
+            seen = found.setdefault(token_id, {})
+            seen[network] = min(since, seen.get(network, since))
+    return found
+
+
+def network_of(address: str) -> str | None:
+    """Its /24 (IPv4) or /48 (IPv6): what one subscriber or site has. None for what is no address."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return str(ipaddress.ip_network(f"{ip}/{NETWORK_BITS[ip.version]}", strict=False))
+
+
+def _accepted() -> QuerySet[TokenUsage]:
+    """Uses by somebody who was let in, from somewhere."""
+    return TokenUsage.objects.exclude(operation="authenticate").exclude(address="")
+
+
+def _addressed(kind: NoticeKind, about: str, token: Token, people: Iterable[Any]) -> Iterator[Owed]:
+    for person in people:
+        yield Owed(Notice(kind=kind, about=about, token_id=token.pk, recipient=person), token)
+
+
+def _unfiled(found: Iterable[Owed]) -> list[Owed]:
+    page = list(found)
+    rows = Notice.objects.filter(
+        token_id__in={token.pk for _, token in page}, about__in={notice.about for notice, _ in page}
+    )
+    filed = set(rows.values_list("token_id", "kind", "about", "recipient_id")) if page else set()
+    return [
+        one
+        for one in page
+        if (one.token.pk, one.notice.kind, one.notice.about, one.notice.recipient_id) not in filed
+    ]
+
+
+# --- what is written -------------------------------------------------------------------------------------
+
+
+def _context(kind: NoticeKind, told: Sequence[Owed]) -> dict[str, Any]:
+    """For templates/mail/token_*: the `tokens` of the mail, each with its `facts` as (label, value)."""
+    facts = FACTS[kind](told)
+    tokens = [
+        {
+            "name": " ".join(token.name.split()),
+            "hint": token.hint,
+            "of": f"{token._meta.verbose_name} of {token.owner}",  # type: ignore[attr-defined]
+            "facts": [(label, _shown(value)) for label, value in facts[notice.pk] if value],
+        }
+        for notice, token in told
+    ]
+    return {"tokens": tokens, "more": len(tokens) - 1, "link": f"{settings.PUBLIC_URL}/"}
+
+
+def _shown(value: Any) -> str:
+    return (
+        dateformat.format(value, "j F Y, H:i e") if isinstance(value, datetime) else " ".join(value.split())
+    )
+
+
+Facts = dict[UUID, list[tuple[str, Any]]]
+
+
+def _facts_of_end(told: Sequence[Owed]) -> Facts:
+    return {
+        notice.pk: [("Expires", ends_at(token)), ("Last used", token.last_used_at or "never")]
+        for notice, token in told
+    }
+
+
+def _facts_of_creation(told: Sequence[Owed]) -> Facts:
+    return {
+        notice.pk: [*event, ("Expires", ends_at(token) or "never"), ("Revoked", token.revoked_at)]
+        for (notice, token), event in zip(told, _facts_of_events(told), strict=True)
+    }
+
+
+def _facts_of_revocation(told: Sequence[Owed]) -> Facts:
+    return {
+        notice.pk: [*event, ("Reason", token.revoked_reason)]
+        for (notice, token), event in zip(told, _facts_of_events(told), strict=True)
+    }
+
+
+def _facts_of_events(told: Sequence[Owed]) -> Iterator[list[tuple[str, Any]]]:
+    """When it happened, who did it and from where."""
+    events = Event.objects.in_bulk([UUID(notice.about) for notice, _ in told])
+    for notice, _ in told:
+        event = events[UUID(notice.about)]
+        yield [("When", event.created_at), ("By", event.actor_label), ("From", event.address)]
+
+
+def _facts_of_network(told: Sequence[Owed]) -> Facts:
+    seen = networks({token.pk for _, token in told})
+    return {
+        notice.pk: [("Network", notice.about), ("First used", seen.get(token.pk, {}).get(notice.about))]
+        for notice, token in told
+    }
+
+
+FACTS: Mapping[NoticeKind, Callable[[Sequence[Owed]], Facts]] = {
+    NoticeKind.EXPIRY: _facts_of_end,
+    NoticeKind.CREATED: _facts_of_creation,
+    NoticeKind.REVOKED: _facts_of_revocation,
+    NoticeKind.NETWORK: _facts_of_network,
+}
+
+
+# --- rows ------------------------------------------------------------------------------------------------
+
+
+def _waiting(now: datetime) -> QuerySet[Notice]:
+    return Notice.objects.waiting(now - STALE)
+
+
+def _tokens(ids: Iterable[Any]) -> dict[UUID, Token]:
+    """Tokens of either kind by id, dead and deleted ones too."""
+    wanted = set(ids)
+    found = (model.objects.select_related("owner").in_bulk(wanted) for model in MODELS.values())
+    return {token_id: token for tokens in found for token_id, token in tokens.items()}
+
+
+def _since(model: type[Any], now: datetime) -> QuerySet[Any]:
+    """The rows that were written since file() was there, by their ids (UUIDv7: milliseconds come first)."""
+    oldest = now - OLDEST_NEWS
+    mark = Watermark.objects.filter(table=model._meta.db_table).first()
+    start = max(oldest, mark.read_until - OVERLAP) if mark else oldest
+    written: QuerySet[Any] = model.objects.filter(pk__gt=_first_id(start))
+    return written
+
+
+def _first_id(moment: datetime) -> UUID:
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def _pages(rows: QuerySet[Any], *keys: str) -> Iterator[list[Any]]:
+    """By a unique key of one or two columns, and so in constant memory, with no cursor held open."""
+    ordered = rows.order_by(*keys)
+    page = list(ordered[:PAGE_ROWS])
+    while page:
+        yield page
+        *first, key = ((name, getattr(page[-1], name)) for name in keys)
+        rest = Q(**{f"{key[0]}__gt": key[1]})
+        for name, value in first:
+            rest = Q(**{f"{name}__gte": value}) & (Q(**{f"{name}__gt": value}) | rest)
+        page = list(ordered.filter(rest)[:PAGE_ROWS])
+
+
+def _withdraw(ids: Collection[UUID]) -> None:
+    Notice.objects.filter(pk__in=ids).delete()
+
+
+def _forget(now: datetime) -> None:
+    """A page of the oldest, each run: more than a minute brings."""
+    old = Notice.objects.filter(pk__lt=_first_id(now - KEPT)).order_by("pk").values("pk")
+    Notice.objects.filter(pk__in=old[: 10 * PAGE_ROWS]).delete()
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

@@ -43,15 +43,20 @@ class UserSetting:
     user: User | None
     locked: bool
     email_confirmed: bool
+    updated_by_impersonator: str | None = absent()
     status: UserSettingUserStatus  # type: ignore[name-defined]  # noqa: F821 (generated from the choices)
 
 
 OWNED = ("locked", "silenced_at", "suspended_at", "status", "email_confirmed", "is_tfa_enabled", "user_id")
 """Part of the contract's inputs, and the server's alone."""
+ELSEWHERE = ("organization", "group", "personal_access_token", "event")
+"""Relations in the contract's input that are written where their rows are."""
 
 update_input(
     models.User,
-    ("tags", "first_name", "last_name", "display_name", "email", "last_seen"),
-    refused=("email", "last_seen"),
+    ("tags", "first_name", "last_name", "display_name", "email", "last_seen", "role"),
+    related=ELSEWHERE,
+    reverse=("setting",),
+    refused=("email", "last_seen", "role", "setting", *ELSEWHERE),
 )
 update_input(models.UserSetting, ("tags", "default_org_id", *OWNED), refused=OWNED)

@@ -18,6 +18,7 @@ from strawberry import UNSET
 
 from config.graphql import columns, registry
 from config.graphql.naming import camel
+from config.graphql.nodes import Absent
 from config.graphql.registry import NODES
 from config.graphql.scalars import as_id
 
@@ -38,12 +39,14 @@ def create_input(
     fields: Iterable[str],
     *,
     related: Iterable[str] = (),
+    reverse: Iterable[str] = (),
     refused: Iterable[str] = (),
     optional: Collection[str] = (),
 ) -> None:
     """Define `Create<Model>Input`.
 
-    `fields`: columns. `related`: to-many relations, in the singular (`organization` -> `organizationIDs`).
+    `fields`: columns, and what is absent(). `related`: to-many relations, in the singular (`organization` ->
+    `organizationIDs`). `reverse`: the one row that points here (`setting` -> `settingID`).
     `optional`: columns that are never null on the wire and that the service fills when they are left out.
     `refused`: those of them, or of the keys made for them, that are part of the contract and no more.
     """
@@ -53,6 +56,7 @@ def create_input(
         for field in fields
     ]
     keys += [Key(f"{relation}_ids", relation, "list[ID]") for relation in related]
+    keys += [Key(f"{relation}_id", relation, "ID") for relation in reverse]
     _add_input(f"Create{node.name}Input", keys, set(refused))
 
 
@@ -61,11 +65,13 @@ def update_input(
     fields: Iterable[str],
     *,
     related: Iterable[str] = (),
+    reverse: Iterable[str] = (),
     refused: Iterable[str] = (),
 ) -> None:
     """Define `Update<Model>Input`, as create_input(), with the keys that clear, append, add and remove."""
     keys = [key for field in fields for key in _column_changes(model, field)]
     keys += [key for relation in related for key in _relation_changes(relation)]
+    keys += [key for relation in reverse for key in _reverse_changes(relation)]
     _add_input(f"Update{NODES[model].name}Input", keys, set(refused))
 
 
@@ -78,7 +84,7 @@ def verb_input(model: type[models.Model], verb: str, kinds: Mapping[str, str]) -
 def _column_changes(model: type[models.Model], field: str) -> Iterator[Key]:
     kind = _kind(model, field)
     is_list = kind.startswith("list")
-    name = _column(model, field).name  # of a foreign key: without _id
+    name = next((one.name for one in model._meta.concrete_fields if one.attname == field), field)
     yield Key(field, field, kind)
     if is_list:
         yield Key(f"append_{field}", field, kind)
@@ -92,7 +98,15 @@ def _relation_changes(relation: str) -> Iterator[Key]:
     yield Key(f"clear_{relation}s", relation, "bool")
 
 
+def _reverse_changes(relation: str) -> Iterator[Key]:
+    yield Key(f"{relation}_id", relation, "ID")
+    yield Key(f"clear_{relation}", relation, "bool", empty=NoneType)
+
+
 def _kind(model: type[models.Model], field: str) -> str:
+    node = NODES[model]
+    if isinstance(node.sources.get(field), Absent):
+        return node.annotations[field].removesuffix(" | None")
     return columns.type_name(_column(model, field))
 
 

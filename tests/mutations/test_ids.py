@@ -51,6 +51,14 @@ MEANT = {
     "eventIDs": "group",
     "addEventIDs": "group",
     "removeEventIDs": "group",
+    "settingID": "setting",
+    "apiTokenIDs": "api token",
+    "inviteIDs": "invite",
+    "addInviteIDs": "invite",
+    "removeInviteIDs": "invite",
+    "personalAccessTokenIDs": "personal token",
+    "addPersonalAccessTokenIDs": "personal token",
+    "removePersonalAccessTokenIDs": "personal token",
 }
 """What a key other than `id` and `ids` names, as tenancy.py calls it. A new one without an entry fails."""
 

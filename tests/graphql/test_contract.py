@@ -39,6 +39,7 @@ DELIBERATE = {
         "more: restrictions of a token beside its scopes"
     ),
     rf"(APIToken|PersonalAccessToken)(WhereInput)?\.({LINEAGE})\w*": "more: where a rotation leads",
+    r"Organization(WhereInput)?\.(hasT|t)okenPolicy(With)?": "more: what an organization demands of tokens",
     r"((mutation\.)?[rR]otate|Rotate)(APIToken|PersonalAccessToken)\w*(\W.*)?|\w+RotatePayload(\.\w+)?": (
         "more: the contract knows no rotation"
     ),

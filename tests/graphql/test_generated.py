@@ -43,8 +43,11 @@ def _forgotten_afterwards() -> Iterator[None]:
     NODES.update(nodes)
 
 
-def gadget(**columns: Any) -> strawberry.Schema:
-    """The schema of a model with these columns, one list of which is all its declaration says."""
+def gadget(added: dict[str, Any] | None = None, **columns: Any) -> strawberry.Schema:
+    """The schema of a model with these columns, one list of which is all its declaration says.
+
+    `added`: what another app extends it with.
+    """
     meta = type(
         "Meta", (), {"app_label": "gadgets", "managed": False, "db_table": "organizations_organization"}
     )
@@ -58,6 +61,7 @@ def gadget(**columns: Any) -> strawberry.Schema:
             "objects": Everything.as_manager(),
         }
         model: Any = type("Gadget", (models.Model,), body)
+        generate.extend(model, **(added or {}))  # whichever app is imported first
         generate.node(model, order=("id",))(type("Gadget", (), {"__annotations__": {}}))
         fields = [column.attname for column in model._meta.concrete_fields if column.attname != "id"]
         create_input(model, fields)
@@ -155,6 +159,15 @@ def test_a_new_foreign_key_is_an_id_and_an_edge() -> None:
     ]
     assert where == EQUAL + LISTS + ORDER + TEXT + FOLD + NIL
     assert kinds(built, "UpdateGadgetInput") == {"homeBaseID": "ID", "clearHomeBase": "Boolean"}
+
+
+def test_a_relation_that_another_app_adds_is_a_connection_and_an_edge() -> None:
+    places = generate.many(Organization, lambda gadgets, principal: Organization.objects.none())
+    built = gadget({"places": places}, name=models.CharField(max_length=9))
+
+    assert kinds(built, "Gadget")["places"] == "OrganizationConnection!"
+    where = {key: kind for key, kind in kinds(built, "GadgetWhereInput").items() if key.startswith("has")}
+    assert where == {"hasPlaces": "Boolean", "hasPlacesWith": "[OrganizationWhereInput!]"}
 
 
 def test_a_column_of_a_kind_without_a_name_in_graphql_keeps_the_schema_from_being_built() -> None:

@@ -49,7 +49,8 @@ STALE = timedelta(minutes=10)
 KEPT = timedelta(days=90)
 """Longer than any fact could be filed again."""
 
-PAGE_ROWS = 500
+PAGE_ROWS = 200
+ROWS_PER_STATEMENT = 2_000
 MOST_IN_A_MAIL = 100
 PATIENCE = 5
 """So many failures in a row are the mail server's; the rest waits for the next run."""
@@ -89,7 +90,8 @@ class Posted:
 def file(now: datetime) -> Iterator[int]:
     """Steps 1 and 2, in pages; yields how many rows were looked at, of in_question()."""
     for looked_at, page in owed(now):
-        Notice.objects.bulk_create([notice for notice, _ in page], ignore_conflicts=True)
+        new = [notice for notice, _ in page]
+        Notice.objects.bulk_create(new, ignore_conflicts=True, batch_size=ROWS_PER_STATEMENT)
         yield looked_at
     for read in (Event, TokenUsage):
         Watermark.objects.update_or_create(table=read._meta.db_table, defaults={"read_until": now})
@@ -290,19 +292,19 @@ def _news(events: Sequence[Event], now: datetime) -> Iterator[Owed]:
 
 def _new_networks(rows: Sequence[TokenUsage], now: datetime) -> Iterator[Owed]:
     """A network that is not the first a token was used from, and was seen these days for the first time."""
+    # of a day's rows nearly all are about known addresses: only for others all networks are looked at
     before = _accepted().filter(
         token_id=OuterRef("token_id"), address=OuterRef("address"), pk__lt=OuterRef("pk")
     )
-    fresh = list(_accepted().filter(~Exists(before), pk__in=[row.pk for row in rows]).order_by("pk"))
-    tokens = _tokens(row.token_id for row in fresh)
+    fresh = _accepted().filter(~Exists(before), pk__in=[row.pk for row in rows]).order_by("pk")
+    found = dict.fromkeys((row.token_id, network_of(row.address)) for row in fresh)
+    tokens = _tokens(token_id for token_id, _ in found)
     people, seen = recipients(tokens.values()), networks(tokens)
-    for row in fresh:
-        network, known = network_of(row.address), seen.get(row.token_id)
-        if network is None or known is None:
-            continue
-        is_first_there = row.first_seen_at == known[network] > now - OLDEST_NEWS
-        if is_first_there and row.first_seen_at > min(known.values()):
-            yield from _addressed(NoticeKind.NETWORK, network, tokens[row.token_id], people[row.token_id])
+    for token_id, network in found:
+        if network is not None and token_id in tokens:
+            known = seen[token_id]
+            if known[network] > max(now - OLDEST_NEWS, min(known.values())):
+                yield from _addressed(NoticeKind.NETWORK, network, tokens[token_id], people[token_id])
 
 
 def networks(token_ids: Iterable[UUID]) -> dict[UUID, dict[str, datetime]]:
@@ -469,7 +471,7 @@ def _withdraw(ids: Collection[UUID]) -> None:
 def _forget(now: datetime) -> None:
     """A page of the oldest, each run: more than a minute brings."""
     old = Notice.objects.filter(pk__lt=_first_id(now - KEPT)).order_by("pk").values("pk")
-    Notice.objects.filter(pk__in=old[: 10 * PAGE_ROWS]).delete()
+    Notice.objects.filter(pk__in=old[:ROWS_PER_STATEMENT]).delete()
 
 
 def _uuid(text: str | None) -> UUID | None:

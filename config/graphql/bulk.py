@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db import models, transaction
 from strawberry import UNSET
 from strawberry.types.field import StrawberryField
@@ -35,6 +36,9 @@ INCOMPLETE = "BULK_ACTION_INCOMPLETELY_APPLIED"
 
 OUR_FAILURES = (errors.INTERNAL, errors.UNAVAILABLE)
 """Codes of what is wrong with no row, and ends the call."""
+
+NO_FAULT_OF_VALUES = (ObjectDoesNotExist, PermissionDenied)
+"""Exceptions that keep their code; what they concern is one row."""
 
 Row = Callable[[], dict[str, Any]]
 """Reads what a row says. Raises ValidationError."""
@@ -158,7 +162,7 @@ def one_by_one(service: Callable[[Any, dict[str, Any]], Any]) -> Many:
         with transaction.atomic():
             for number, row in rows.items():
                 try:
-                    with transaction.atomic():
+                    with transaction.atomic(), _telling(number):
                         made.append(service(principal, row()))
                 except ValidationError as fault:
                     faults[number] = fault
@@ -188,8 +192,25 @@ def all_together(service: Callable[[Any, Iterable[dict[str, Any]]], list[Any]]) 
             if not taken:
                 raise
             raise InvalidRows({taken[-1]: fault}) from fault
+        except NO_FAULT_OF_VALUES as fault:
+            _tell(fault, *taken[-1:])
+            raise
 
     return create_all
+
+
+@contextmanager
+def _telling(number: int) -> Iterator[None]:
+    """A row that names what is not there, or asks for what is not allowed, is told with the refusal."""
+    try:
+        yield
+    except NO_FAULT_OF_VALUES as fault:
+        _tell(fault, number)
+        raise
+
+
+def _tell(fault: Any, *numbers: int) -> None:
+    fault.rows = dict.fromkeys(numbers, ValidationError(errors.message_of(fault)))
 
 
 def _created(node: NodeType) -> Any:
@@ -225,7 +246,8 @@ def each_valid(rows: Mapping[int, Callable[[], Any]], make: Callable[[Any], T]) 
     faults: dict[int, ValidationError] = {}
     for number, row in rows.items():
         try:
-            found[number] = make(row())
+            with _telling(number):
+                found[number] = make(row())
         except ValidationError as fault:
             faults[number] = fault
     if faults:

@@ -77,7 +77,7 @@ def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
     if code in (INTERNAL, UNAVAILABLE):
         extensions["requestID"] = request_id
         log.error("%s at %s, request %s", type(cause).__name__, error.path, request_id, exc_info=cause)
-    return {**error.formatted, "message": _message(cause, code), "extensions": extensions}
+    return {**error.formatted, "message": message_of(cause), "extensions": extensions}
 
 
 def _about_the_query(error: GraphQLError, cause: GraphQLError | None) -> dict[str, Any]:
@@ -112,7 +112,9 @@ def fields_of(error: ValidationError) -> dict[str, list[str]]:
     }
 
 
-def _message(error: Exception, code: str) -> str:
+def message_of(error: Exception) -> str:
+    """What the client reads of an exception."""
+    code = code_of(error)
     if isinstance(error, ValidationError):
         return " ".join(
             f"{'' if name == 'input' else f'{name}: '}{' '.join(messages)}"

@@ -135,7 +135,31 @@ def test_a_file_adds_members_who_are_known_and_none_who_are_not(
     added = send(world.owner, "createBulkCSVOrgMembership", [header, row], "orgMemberships { role }")
 
     assert refused.code == "NOT_FOUND"
+    assert refused.error["extensions"]["rows"] == [{"row": 3, "fields": {"input": ["user not found"]}}]
     assert added.data["createBulkCSVOrgMembership"]["orgMemberships"] == [{"role": "AUDITOR"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "code"),
+    [
+        ("createBulkCSVInvite", ["recipient,role", "a@example.net,", "b@example.net,OWNER"], "UNAUTHORIZED"),
+        ("createBulkCSVGroup", ["name,ownerID", "one,", "two,{foreign}"], "NOT_FOUND"),
+        (
+            "createBulkCSVGroupMembership",
+            ["groupID,userID", "{group},{member}", "{foreign},{member}"],
+            "NOT_FOUND",
+        ),
+    ],
+)
+def test_a_row_that_is_refused_is_told_by_its_number(
+    world: World, places: dict[str, str], send: Send, name: str, rows: list[str], code: str
+) -> None:
+    before = counted()
+
+    answer = send(world.admin, name, [row.format(**places) for row in rows], "__typename")
+
+    assert (answer.code, [row["row"] for row in answer.error["extensions"]["rows"]]) == (code, [3])
+    assert counted() == before
 
 
 UPDATED: dict[str, tuple[str, str, str, dict[str, Any]]] = {

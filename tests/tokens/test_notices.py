@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -276,6 +277,17 @@ def test_networks_used_between_two_runs_are_all_found(world: World, later: Later
     assert [line.partition(": ")[2] for line in body.splitlines() if "Network: " in line] == found
 
 
+def test_a_new_network_is_found_whatever_the_order_of_the_rows_of_a_flush(world: World, later: Later) -> None:
+    """They are written in the order of their operations' names."""
+    token = make_personal_token(world.member)
+    use(token, "192.0.2.7")
+    later(MINUTE)
+    for operation in ("zebras", "apes"):
+        usage.accepted(token, [Use(operation, "", "ok")], "198.51.100.1", later(timedelta(seconds=0.1)))
+    usage.flush()
+    assert people(NoticeKind.NETWORK) == ["member"]
+
+
 def test_a_network_that_was_refused_is_not_known_and_not_told(world: World, later: Later) -> None:
     token = make_personal_token(world.member)
     use(token, "192.0.2.7")
@@ -413,6 +425,24 @@ def test_the_claim_of_a_machine_that_died_is_taken_over_when_it_is_stale(world: 
     assert notices.claim(world.member.pk, NoticeKind.CREATED) == []
     later(MINUTE)
     assert people() == ["member"]
+
+
+def test_what_another_claims_at_the_same_moment_is_theirs(world: World) -> None:
+    tokens = [make_personal_token(world.member), make_personal_token(world.member)]
+    assert list(notices.file(timezone.now()))
+    theirs = Notice.objects.filter(token_id=tokens[0].pk)
+
+    were_first: list[int] = []
+
+    def before_us(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("UPDATE") and not were_first:
+            were_first.append(1)
+            theirs.update(claim=uuid4(), claimed_at=timezone.now())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(before_us):
+        mine = notices.claim(world.member.pk, NoticeKind.CREATED)
+    assert [notice.token_id for notice in mine] == [tokens[1].pk]
 
 
 def test_who_comes_back_after_their_claim_was_taken_over_ticks_nothing_off(

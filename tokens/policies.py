@@ -223,7 +223,7 @@ def _effects(organization: Organization, terms: Terms, now: datetime) -> Iterato
     for page in _pages(_reaching(organization, now)):
         addresses = TokenUsage.objects.recent_addresses([one.pk for one in page]) if elsewhere else {}
         for token in page:
-            here = Occasion(now, older=token.older)
+            here = Occasion(now, older=token.older or 0)
             for breach in policy.at_use(token, terms, here):
                 yield _effect(token, breach.rule, breach.why)
             outside = [

@@ -18,14 +18,14 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Case, Count, Exists, OuterRef, Q, Subquery, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from organizations.access import PERSONAL_SCOPES, Bar, Grant, Kind, Principal, grant, merged
 from organizations.scopes import common
 from tokens import networks, policy
 from tokens.models import APIToken, PersonalAccessToken, State, Token
-from tokens.policy import NO_TERMS, Breach, Mode, Occasion, Rule, Terms
+from tokens.policy import NO_TERMS, Breach, Occasion, Rule, Terms
 
 
 class BadCredential(Exception):
@@ -100,11 +100,11 @@ USABILITIES: Mapping[tuple[State, str], Usability] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An organization that a token reaches: what it grants there, and on what terms."""
+    """An organization that a token reaches: what it grants there, and on what terms, if it has a policy."""
 
     organization_id: UUID
     grant: Grant
-    terms: Terms
+    terms: Terms | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,8 @@ class Standing:
 
     def _judged(self, place: Place, occasion: Occasion, reported: set[Rule]) -> tuple[Grant, Breach | None]:
         """What is left of a grant on its organization's terms, and why it is refused altogether."""
+        if place.terms is None:
+            return place.grant, None
         breaches = policy.at_use(self.token, place.terms, occasion)
         reported.update(policy.reported(breaches))
         grantable = policy.grantable(place.terms)
@@ -159,7 +161,7 @@ class Standing:
 
     def _active(self, now: datetime, places: Sequence[Place]) -> Status:
         """`places`: those whose policies may end it."""
-        terms = [NO_TERMS, *(place.terms for place in places)]
+        terms = [NO_TERMS, *(place.terms for place in places if place.terms)]
         ends = [ending for some in terms for ending in policy.endings(self.token, some, now)]
         ends_at, ends_by = min(ends, default=(None, None))
         return Status(Usability.ACTIVE, ends_at=ends_at, ends_by=ends_by)
@@ -174,8 +176,8 @@ class APITokenStanding(Standing):
         width = len(columns)
         token = APIToken.from_db("default", columns, rows[0][:width])
         organization_name, organization_deleted_at, older, *terms = rows[0][width:]
-        place = Place(token.owner_id, Grant(token.limit, name=organization_name), Terms(*terms))
-        return cls(token, organization_deleted_at is None, [place], older)
+        place = Place(token.owner_id, Grant(token.limit, name=organization_name), _agreed(terms))
+        return cls(token, organization_deleted_at is None, [place], older or 0)
 
     def _principal(self, occasion: Occasion) -> Principal:
         """Its one organization refuses it altogether, or not at all."""
@@ -191,7 +193,8 @@ class APITokenStanding(Standing):
             grants={place.organization_id: remaining},
             reported=reported,
             token=self.token,
-            expires_at=policy.expiry(self.token, place.terms, occasion.now),
+            expires_at=policy.expiry(self.token, place.terms or NO_TERMS, occasion.now),
+            confirm=functools.partial(_confirm, self.token),
         )
 
     def _active(self, now: datetime, places: Sequence[Place]) -> Status:
@@ -213,11 +216,11 @@ class PersonalTokenStanding(Standing):
         most_older = 0
         for row in rows:
             organization_id, name, deleted_at, role, group_scopes, is_reached, older, *terms = row[owner_end:]
-            most_older = max(most_older, older)
+            most_older = max(most_older, older or 0)
             if organization_id is not None and deleted_at is None and is_reached:
                 known = places.get(organization_id)
                 granted = merged(known.grant if known else None, grant(role, group_scopes or (), name))
-                places[organization_id] = Place(organization_id, granted, Terms(*terms))
+                places[organization_id] = Place(organization_id, granted, _agreed(terms))
         return cls(token, token.owner.is_active, list(places.values()), most_older)
 
     def _principal(self, occasion: Occasion) -> Principal:
@@ -245,6 +248,7 @@ class PersonalTokenStanding(Standing):
             user=owner,
             token=self.token,
             expires_at=policy.expiry(self.token, NO_TERMS, occasion.now),
+            confirm=functools.partial(_confirm, self.token),
         )
 
     def status_by_organization(self, now: datetime) -> list[Status]:
@@ -262,6 +266,19 @@ class PersonalTokenStanding(Standing):
             )
             for place in self.places
         ]
+
+
+def _agreed(columns: Sequence[Any]) -> Terms | None:
+    """The terms in a row; an organization without a policy has nulls."""
+    return None if columns[0] is None else Terms(*columns)
+
+
+def _confirm(token: Token) -> None:
+    """Hold the acting token's row: whoever revokes it now waits for this write, or was first."""
+    rows = type(token).objects.only("revoked_at", "deleted_at", "expires_at", "overlap_ends_at", "not_before")
+    state = rows.select_for_update(no_key=True).get(pk=token.pk).state(timezone.now())
+    if state is not State.ACTIVE:
+        raise BadCredential(*DEAD[state])
 
 
 def _barred(bar: Bar) -> Status:
@@ -310,16 +327,16 @@ def _terms(organization: str) -> tuple[str, ...]:
     return tuple(f"{organization}__token_policy__{column}" for column in Terms._fields)
 
 
-def older_siblings(model: type[Token]) -> Coalesce:
-    """How many living tokens of its owner are older. Ids are in order of creation, and indexed so."""
+def older_siblings(model: type[Token]) -> Subquery:
+    """How many living tokens of its owner are older, null for none. An index has (owner, id), by age."""
     siblings = model.objects.living(Now()).filter(owner=OuterRef("owner"), pk__lt=OuterRef("pk"))
-    return Coalesce(Subquery(siblings.order_by().values("owner").annotate(n=Count("pk")).values("n")), 0)
+    return Subquery(siblings.order_by().values("owner").annotate(n=Count("pk")).values("n"))
 
 
 def _older(model: type[Token], organization: str) -> Case:
-    """The same, counted only where a policy asks."""
-    is_asked = Q(**{f"{organization}__token_policy__live_tokens_mode__in": (Mode.REPORT_ONLY, Mode.ENFORCE)})
-    return Case(When(is_asked, then=older_siblings(model)), default=0)
+    """The same, counted only where a policy names a limit."""
+    is_limited = Q(**{f"{organization}__token_policy__live_tokens_limit__isnull": False})
+    return Case(When(is_limited, then=older_siblings(model)))
 
 
 def _api_tokens() -> models.QuerySet[APIToken]:

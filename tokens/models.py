@@ -459,6 +459,7 @@ class NoticeKind(models.TextChoices):
 
     EXPIRY = "expiry"
     CREATED = "created"
+    ROTATED = "rotated"
     REVOKED = "revoked"
     NETWORK = "network"
 
@@ -475,7 +476,7 @@ class Notice(models.Model):
     """One person is told one fact about one token, once: the unique key sees to it.
 
     `about` tells facts of a kind apart: threshold and end of the token (EXPIRY), the event's id (CREATED,
-    REVOKED), the network (NETWORK). `claim` is the mark of whoever is sending it.
+    ROTATED, REVOKED), the network (NETWORK). `claim` is the mark of whoever is sending it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

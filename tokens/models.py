@@ -44,6 +44,24 @@ class State(StrEnum):
     ACTIVE = "active"
 
 
+def states(now: datetime) -> dict[str, models.Q]:
+    """What it takes to be in each state at `now`: Token.state(), for a database to ask."""
+    marks = {
+        State.DELETED: models.Q(deleted_at__isnull=False),
+        State.REVOKED: models.Q(revoked_at__isnull=False),
+        State.ROTATED: models.Q(overlap_ends_at__isnull=False, overlap_ends_at__lte=now),
+        State.EXPIRED: models.Q(expires_at__isnull=False, expires_at__lte=now),
+        State.PENDING: models.Q(not_before__isnull=False, not_before__gt=now),
+        State.ACTIVE: models.Q(),
+    }
+    found: dict[str, models.Q] = {}
+    earlier = models.Q()
+    for state, mark in marks.items():
+        found[state] = mark & ~earlier
+        earlier |= mark
+    return found
+
+
 T = TypeVar("T", bound="Token")
 
 

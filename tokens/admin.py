@@ -27,7 +27,7 @@ from organizations.access import Principal, operator
 from organizations.models import Organization
 from organizations.operators import OperatorAdmin, ReadOnlyAdmin
 from tokens import secret, services
-from tokens.admin_filters import ExpiryFilter, StateFilter, UseFilter, VerbFilter
+from tokens.admin_filters import ExpiryFilter, OrphanFilter, StateFilter, UseFilter, VerbFilter
 from tokens.admin_forms import APITokenForm, PersonalAccessTokenForm, RevokeForm
 from tokens.models import APIToken, PersonalAccessToken, Token, TokenQuerySet, TokenUsage
 from tokens.secret import Malformed, TokenKind
@@ -80,7 +80,7 @@ class TokenAdmin(OperatorAdmin):
         "last_used_at",
         "usage_count",
     )
-    list_filter = (StateFilter, ExpiryFilter, UseFilter, VerbFilter)
+    list_filter: ClassVar[tuple[Any, ...]] = (StateFilter, ExpiryFilter, UseFilter, VerbFilter)
     list_select_related = ("owner",)
     search_help_text = "A name, an owner, a hint, an id, or a whole token, which is matched and not kept."
     autocomplete_fields: ClassVar[tuple[str, ...]] = ("owner",)
@@ -262,6 +262,7 @@ class TokenAdmin(OperatorAdmin):
 @admin.register(APIToken)
 class APITokenAdmin(TokenAdmin):
     form = APITokenForm
+    list_filter = (*TokenAdmin.list_filter, OrphanFilter)
     search_fields = ("name", "hint", "owner__name")
 
     def owners(self) -> models.QuerySet[Any]:

@@ -44,6 +44,24 @@ class State(StrEnum):
     ACTIVE = "active"
 
 
+def states(now: datetime) -> dict[str, models.Q]:
+    """What it takes to be in each state at `now`: Token.state(), for a database to ask."""
+    marks = {
+        State.DELETED: models.Q(deleted_at__isnull=False),
+        State.REVOKED: models.Q(revoked_at__isnull=False),
+        State.ROTATED: models.Q(overlap_ends_at__isnull=False, overlap_ends_at__lte=now),
+        State.EXPIRED: models.Q(expires_at__isnull=False, expires_at__lte=now),
+        State.PENDING: models.Q(not_before__isnull=False, not_before__gt=now),
+        State.ACTIVE: models.Q(),
+    }
+    found: dict[str, models.Q] = {}
+    earlier = models.Q()
+    for state, mark in marks.items():
+        found[state] = mark & ~earlier
+        earlier |= mark
+    return found
+
+
 T = TypeVar("T", bound="Token")
 
 
@@ -459,6 +477,7 @@ class NoticeKind(models.TextChoices):
 
     EXPIRY = "expiry"
     CREATED = "created"
+    ROTATED = "rotated"
     REVOKED = "revoked"
     NETWORK = "network"
 
@@ -475,7 +494,7 @@ class Notice(models.Model):
     """One person is told one fact about one token, once: the unique key sees to it.
 
     `about` tells facts of a kind apart: threshold and end of the token (EXPIRY), the event's id (CREATED,
-    REVOKED), the network (NETWORK). `claim` is the mark of whoever is sending it.
+    ROTATED, REVOKED), the network (NETWORK). `claim` is the mark of whoever is sending it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

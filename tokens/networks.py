@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 Network = IPv4Network | IPv6Network
 
 MOST_NETWORKS = 100
+SITE_BITS = {4: 24, 6: 48}
 
 
 def validate_networks(names: list[str]) -> None:
@@ -41,6 +42,15 @@ def hold(names: Collection[str], address: str) -> bool:
     except ValueError:
         return False
     return any(asked in network for network in _parsed(tuple(names)))
+
+
+def site_of(address: str) -> str | None:
+    """Its /24 (IPv4) or /48 (IPv6): what one subscriber or site has. None for what is no address."""
+    try:
+        known = _unmapped(ip_address(address.partition("%")[0]))
+    except ValueError:
+        return None
+    return str(ip_network(f"{known}/{SITE_BITS[known.version]}", strict=False))
 
 
 def cover(names: Collection[str], others: Collection[str]) -> bool:

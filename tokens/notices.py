@@ -1,4 +1,4 @@
-"""Mails about tokens: before they end, when they were made, revoked by another, used from a new network.
+"""Mails about tokens: before they end, when made, rotated, revoked by another, used from a new network.
 
 No request waits for a mail server. `sendnotices` does, every minute, on as many machines as run it:
 
@@ -18,7 +18,6 @@ templates/mail/token_*.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -36,7 +35,19 @@ from audit.actions import Action
 from audit.models import Event
 from organizations import mails
 from organizations.models import OrgMembership, Role
-from tokens.models import Notice, NoticeKind, State, Token, TokenUsage, Watermark
+from tokens import networks, policy
+from tokens.models import (
+    APIToken,
+    Notice,
+    NoticeKind,
+    PersonalAccessToken,
+    State,
+    Token,
+    TokenPolicy,
+    TokenUsage,
+    Watermark,
+)
+from tokens.policy import NO_TERMS, Mode, Terms
 from tokens.usage import MODELS
 
 THRESHOLDS = (1, 7, 14, 30)
@@ -45,6 +56,8 @@ OLDEST_NEWS = timedelta(days=3)
 """What happened longer ago is news to nobody: a first run on an old database stays silent about it."""
 OVERLAP = timedelta(minutes=10)
 """Read again each time: the ids are in the order of time, commits and the clocks of machines less so."""
+CLOCKS = timedelta(minutes=1)
+"""By so much the time in an id may be before the one in `created_at`, or after it."""
 STALE = timedelta(minutes=10)
 KEPT = timedelta(days=90)
 """Longer than any fact could be filed again."""
@@ -58,13 +71,19 @@ PATIENCE = 5
 NEWS: Mapping[str, NoticeKind] = {
     Action.API_TOKEN_CREATED: NoticeKind.CREATED,
     Action.PERSONAL_ACCESS_TOKEN_CREATED: NoticeKind.CREATED,
+    Action.API_TOKEN_ROTATED: NoticeKind.ROTATED,
+    Action.PERSONAL_ACCESS_TOKEN_ROTATED: NoticeKind.ROTATED,
     Action.API_TOKEN_REVOKED: NoticeKind.REVOKED,
     Action.PERSONAL_ACCESS_TOKEN_REVOKED: NoticeKind.REVOKED,
     Action.API_TOKEN_DELETED: NoticeKind.REVOKED,
     Action.PERSONAL_ACCESS_TOKEN_DELETED: NoticeKind.REVOKED,
 }
+RELATED: Mapping[type[Token], str] = {
+    APIToken: "owner__token_policy",
+    PersonalAccessToken: "owner",
+}
+"""What is selected with a token: whom it is of, and the policy that may end it."""
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
-NETWORK_BITS = {4: 24, 6: 48}
 
 
 class Owed(NamedTuple):
@@ -185,16 +204,39 @@ def tick_off(mine: Sequence[Notice], posted: Posted | None) -> None:
 # --- who is told what ------------------------------------------------------------------------------------
 
 
-def ends_at(token: Token) -> datetime | None:
-    """When a token stops working by itself; None for never."""
-    return token.expires_at
+def ends_at(token: Token, now: datetime) -> datetime | None:
+    """When a token stops working whoever uses it: not what each use puts off. None for never.
+
+    A policy ends the tokens of its organization; a personal one it only keeps out.
+    """
+    return policy.expiry(token, _terms(token), now)
 
 
-def ending(model: type[Token], now: datetime) -> QuerySet[Any]:
-    """The tokens that may be due(), by index."""
+def _terms(token: Any) -> Terms:
+    own = getattr(token.owner, "token_policy", None) if token.realm else None
+    return own.terms if own else NO_TERMS
+
+
+def ending(now: datetime) -> Iterator[tuple[QuerySet[Any], tuple[str, ...]]]:
+    """The tokens that may be due(), and the key by which they are paged; each by index, each token once."""
     soon = now + timedelta(days=max(THRESHOLDS))
-    tokens: QuerySet[Any] = model.objects.usable(now).filter(expires_at__gt=now, expires_at__lte=soon)
-    return tokens.select_related("owner")
+    by_itself = Q(expires_at__gt=now, expires_at__lte=soon)
+    for model in MODELS.values():
+        yield _alone(model, now).filter(by_itself), ("expires_at", "pk")
+    for owner_id, days in TokenPolicy.objects.filter(
+        maximum_lifetime_mode=Mode.ENFORCE, organization__deleted_at__isnull=True
+    ).values_list("organization_id", "maximum_lifetime_days"):
+        life = timedelta(days=days or 0)
+        old = Q(
+            owner=owner_id, pk__gt=_first_id(now - life - CLOCKS), pk__lte=_first_id(soon - life + CLOCKS)
+        )
+        yield _alone(APIToken, now).filter(old).exclude(by_itself), ("pk",)
+
+
+def _alone(model: type[Token], now: datetime) -> QuerySet[Any]:
+    """Living tokens. Of one that has a successor, people were told when it was rotated."""
+    living: QuerySet[Any] = model.objects.living(now).filter(overlap_ends_at__isnull=True)
+    return living.select_related(RELATED[model])
 
 
 def due(token: Token, now: datetime) -> str | None:
@@ -202,8 +244,9 @@ def due(token: Token, now: datetime) -> str | None:
 
     Another end makes another text: who gets more time is told of its end anew.
     """
-    end = ends_at(token)
-    if end is None or end <= now or token.state(now) is not State.ACTIVE:
+    end = ends_at(token, now)
+    lives = token.overlap_ends_at is None and token.state(now) in (State.ACTIVE, State.PENDING)
+    if end is None or end <= now or not lives:
         return None
     days = min((days for days in THRESHOLDS if end - now <= timedelta(days=days)), default=None)
     return None if days is None else f"{days}d {end.isoformat()}"
@@ -253,8 +296,8 @@ Found = Callable[[Sequence[Any], datetime], Iterable[Owed]]
 
 def _sources(now: datetime) -> Iterator[tuple[QuerySet[Any], tuple[str, ...], Found]]:
     """(rows, the unique key by which they are paged, what follows from a page of them)."""
-    for model in MODELS.values():
-        yield ending(model, now), ("expires_at", "pk"), _expiries
+    for tokens, keys in ending(now):
+        yield tokens, keys, _expiries
     yield _since(Event, now).filter(action__in=NEWS), ("pk",), _news
     yield _since(TokenUsage, now), ("pk",), _new_networks
 
@@ -275,7 +318,7 @@ def _expiries(tokens: Sequence[Token], now: datetime) -> Iterator[Owed]:
 
 
 def _news(events: Sequence[Event], now: datetime) -> Iterator[Owed]:
-    """Created: to all. Revoked: to all but who did it; whose token was dead when deleted is told nothing."""
+    """To all; revoked, to all but who did it. Of a token that was dead when deleted, nothing."""
     tokens = _tokens(event.target_id for event in events)
     people = recipients(tokens.values())
     for event in events:
@@ -285,7 +328,7 @@ def _news(events: Sequence[Event], now: datetime) -> Iterator[Owed]:
         told = [
             person
             for person in people[token.pk]
-            if kind is NoticeKind.CREATED or str(person.pk) != event.actor_id
+            if kind is not NoticeKind.REVOKED or str(person.pk) != event.actor_id
         ]
         yield from _addressed(kind, str(event.pk), token, told)
 
@@ -297,9 +340,9 @@ def _new_networks(rows: Sequence[TokenUsage], now: datetime) -> Iterator[Owed]:
         token_id=OuterRef("token_id"), address=OuterRef("address"), pk__lt=OuterRef("pk")
     )
     fresh = _accepted().filter(~Exists(before), pk__in=[row.pk for row in rows]).order_by("pk")
-    found = dict.fromkeys((row.token_id, network_of(row.address)) for row in fresh)
+    found = dict.fromkeys((row.token_id, networks.site_of(row.address)) for row in fresh)
     tokens = _tokens(token_id for token_id, _ in found)
-    people, seen = recipients(tokens.values()), networks(tokens)
+    people, seen = recipients(tokens.values()), networks_of(tokens)
     for token_id, network in found:
         if network is not None and token_id in tokens:
             known = seen[token_id]
@@ -307,26 +350,16 @@ def _new_networks(rows: Sequence[TokenUsage], now: datetime) -> Iterator[Owed]:
                 yield from _addressed(NoticeKind.NETWORK, network, tokens[token_id], people[token_id])
 
 
-def networks(token_ids: Iterable[UUID]) -> dict[UUID, dict[str, datetime]]:
+def networks_of(token_ids: Iterable[UUID]) -> dict[UUID, dict[str, datetime]]:
     """Token id -> network -> when a use from there was accepted first."""
     rows = _accepted().filter(token_id__in=list(token_ids)).values_list("token_id", "address")
     found: dict[UUID, dict[str, datetime]] = {}
     for token_id, address, since in rows.annotate(Min("first_seen_at")).order_by():
-        network = network_of(address)
+        network = networks.site_of(address)
         if network is not None:
             seen = found.setdefault(token_id, {})
             seen[network] = min(since, seen.get(network, since))
     return found
-
-
-def network_of(address: str) -> str | None:
-    """Its /24 (IPv4) or /48 (IPv6): what one subscriber or site has. None for what is no address."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return str(ipaddress.ip_network(f"{ip}/{NETWORK_BITS[ip.version]}", strict=False))
 
 
 def _accepted() -> QuerySet[TokenUsage]:
@@ -357,7 +390,7 @@ def _unfiled(found: Iterable[Owed]) -> list[Owed]:
 
 def _context(kind: NoticeKind, told: Sequence[Owed]) -> dict[str, Any]:
     """For templates/mail/token_*: the `tokens` of the mail, each with its `facts` as (label, value)."""
-    facts = FACTS[kind](told)
+    facts = FACTS[kind](told, timezone.now())
     tokens = [
         {
             "name": " ".join(token.name.split()),
@@ -379,21 +412,28 @@ def _shown(value: Any) -> str:
 Facts = dict[UUID, list[tuple[str, Any]]]
 
 
-def _facts_of_end(told: Sequence[Owed]) -> Facts:
+def _facts_of_end(told: Sequence[Owed], now: datetime) -> Facts:
     return {
-        notice.pk: [("Expires", ends_at(token)), ("Last used", token.last_used_at or "never")]
+        notice.pk: [("Expires", ends_at(token, now)), ("Last used", token.last_used_at or "never")]
         for notice, token in told
     }
 
 
-def _facts_of_creation(told: Sequence[Owed]) -> Facts:
+def _facts_of_creation(told: Sequence[Owed], now: datetime) -> Facts:
     return {
-        notice.pk: [*event, ("Expires", ends_at(token) or "never"), ("Revoked", token.revoked_at)]
+        notice.pk: [*event, ("Expires", ends_at(token, now) or "never"), ("Revoked", token.revoked_at)]
         for (notice, token), event in zip(told, _facts_of_events(told), strict=True)
     }
 
 
-def _facts_of_revocation(told: Sequence[Owed]) -> Facts:
+def _facts_of_rotation(told: Sequence[Owed], now: datetime) -> Facts:
+    return {
+        notice.pk: [*event, ("Old value until", token.overlap_ends_at), ("Revoked", token.revoked_at)]
+        for (notice, token), event in zip(told, _facts_of_events(told), strict=True)
+    }
+
+
+def _facts_of_revocation(told: Sequence[Owed], now: datetime) -> Facts:
     return {
         notice.pk: [*event, ("Reason", token.revoked_reason)]
         for (notice, token), event in zip(told, _facts_of_events(told), strict=True)
@@ -408,15 +448,16 @@ def _facts_of_events(told: Sequence[Owed]) -> Iterator[list[tuple[str, Any]]]:
         yield [("When", event.created_at), ("By", event.actor_label), ("From", event.address)]
 
 
-def _facts_of_network(told: Sequence[Owed]) -> Facts:
-    seen = networks({token.pk for _, token in told})
+def _facts_of_network(told: Sequence[Owed], now: datetime) -> Facts:
+    seen = networks_of({token.pk for _, token in told})
     return {
         notice.pk: [("Network", notice.about), ("First used", seen.get(token.pk, {}).get(notice.about))]
         for notice, token in told
     }
 
 
-FACTS: Mapping[NoticeKind, Callable[[Sequence[Owed]], Facts]] = {
+FACTS: Mapping[NoticeKind, Callable[[Sequence[Owed], datetime], Facts]] = {
+    NoticeKind.ROTATED: _facts_of_rotation,
     NoticeKind.EXPIRY: _facts_of_end,
     NoticeKind.CREATED: _facts_of_creation,
     NoticeKind.REVOKED: _facts_of_revocation,
@@ -434,7 +475,7 @@ def _waiting(now: datetime) -> QuerySet[Notice]:
 def _tokens(ids: Iterable[Any]) -> dict[UUID, Token]:
     """Tokens of either kind by id, dead and deleted ones too."""
     wanted = set(ids)
-    found = (model.objects.select_related("owner").in_bulk(wanted) for model in MODELS.values())
+    found = (model.objects.select_related(RELATED[model]).in_bulk(wanted) for model in MODELS.values())
     return {token_id: token for tokens in found for token_id, token in tokens.items()}
 
 

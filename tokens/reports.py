@@ -13,7 +13,9 @@ from uuid import UUID
 
 from django.db.models import Count, F, Q
 
-from tokens.models import APIToken, PersonalAccessToken, TokenQuerySet
+from tokens.models import APIToken, PersonalAccessToken, State, TokenQuerySet, is_orphaned, states
+
+NONE = Q(pk__in=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,13 @@ class Inventory:
     """How many tokens are in each state, and what stands out among the active ones.
 
     `unused_*`: neither used nor created in that many days. `expiring_30_days`: within that many from now.
+    `orphaned`: API tokens whose creator has left.
     """
 
     active: int = 0
+    pending: int = 0
     expired: int = 0
+    rotated: int = 0
     revoked: int = 0
     deleted: int = 0
     never_used: int = 0
@@ -32,6 +37,7 @@ class Inventory:
     unused_90_days: int = 0
     never_expiring: int = 0
     expiring_30_days: int = 0
+    orphaned: int = 0
 
     def __add__(self, other: Inventory) -> Inventory:
         return Inventory(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
@@ -63,14 +69,16 @@ class TokenReport:
         now: datetime,
     ) -> Self:
         """Two queries."""
-        organizations = inventories(api_tokens, F("owner__name"), now)
+        organizations = inventories(api_tokens, F("owner__name"), now, is_orphaned())
         users = inventories(personal_access_tokens, F("owner__email"), now)
         return cls(now, organizations, users, total(organizations + users))
 
 
-def inventories(tokens: TokenQuerySet[Any], label: F, now: datetime) -> tuple[OwnerInventory, ...]:
+def inventories(
+    tokens: TokenQuerySet[Any], label: F, now: datetime, is_orphan: Q = NONE
+) -> tuple[OwnerInventory, ...]:
     """One inventory per owner. One query."""
-    counts = {name: Count("pk", filter=condition) for name, condition in conditions(now).items()}
+    counts = {name: Count("pk", filter=condition) for name, condition in conditions(now, is_orphan).items()}
     rows = tokens.order_by().values("owner_id", label=label).annotate(**counts)
     return tuple(
         OwnerInventory(row.pop("owner_id"), row.pop("label"), Inventory(**row))
@@ -78,22 +86,19 @@ def inventories(tokens: TokenQuerySet[Any], label: F, now: datetime) -> tuple[Ow
     )
 
 
-def conditions(now: datetime) -> dict[str, Q]:
-    """What each number of an Inventory counts. The states are those of Token.state()."""
-    is_over = Q(revoked_at__isnull=False) | Q(deleted_at__isnull=False)
-    is_expired = Q(expires_at__lte=now, expires_at__isnull=False)
-    active = ~is_over & (Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+def conditions(now: datetime, is_orphan: Q = NONE) -> dict[str, Q]:
+    """What each number of an Inventory counts."""
+    by_state = states(now)
+    active = by_state[State.ACTIVE]
     month, quarter = timedelta(days=30), timedelta(days=90)
     return {
-        "active": active,
-        "expired": ~is_over & is_expired,
-        "revoked": Q(revoked_at__isnull=False, deleted_at__isnull=True),
-        "deleted": Q(deleted_at__isnull=False),
+        **by_state,
         "never_used": active & Q(last_used_at__isnull=True),
         "unused_30_days": active & _unused_since(now - month),
         "unused_90_days": active & _unused_since(now - quarter),
         "never_expiring": active & Q(expires_at__isnull=True),
         "expiring_30_days": active & Q(expires_at__lte=now + month),
+        "orphaned": active & is_orphan,
     }
 
 

@@ -20,7 +20,7 @@ from organizations.scopes import UnknownScope, spellings
 from tokens import leaks, tables
 from tokens.console import BadUsage, ago, find_organization, find_user, identifier, moment
 from tokens.leaks import Leak
-from tokens.models import APIToken, PersonalAccessToken, Token, TokenQuerySet
+from tokens.models import APIToken, PersonalAccessToken, Token, TokenQuerySet, is_orphaned
 
 KINDS: Mapping[str, type[Token]] = {"api": APIToken, "personal": PersonalAccessToken}
 IDS_PER_QUERY = 500
@@ -44,6 +44,7 @@ class Selection:
     unused_since: datetime | None = None
     expired_at: datetime | None = None
     never_expires: bool = False
+    orphaned: bool = False
     leak: Leak | None = None
 
     @property
@@ -58,9 +59,9 @@ class Selection:
                 yield from (chosen.filter(ids) for ids in self._ids())
 
     def _can_be(self, kind: str) -> bool:
-        """Organizations own API tokens, people own personal ones."""
-        foreign_owner = self.user_id if kind == "api" else self.organization_id
-        return self.kind in (None, kind) and foreign_owner is None
+        """Organizations own API tokens, which can be orphaned; people own personal ones."""
+        foreign = self.user_id if kind == "api" else self.organization_id or self.orphaned or None
+        return self.kind in (None, kind) and foreign is None
 
     def _narrowed(self, tokens: TokenQuerySet[Any]) -> TokenQuerySet[Any]:
         conditions = Q()
@@ -78,6 +79,8 @@ class Selection:
             conditions &= Q(expires_at__lte=self.expired_at)
         if self.never_expires:
             conditions &= Q(expires_at__isnull=True)
+        if self.orphaned:
+            conditions &= is_orphaned()
         narrowed = tokens.filter(conditions)
         return narrowed if self.unused_since is None else narrowed.unused_since(self.unused_since)
 
@@ -121,6 +124,11 @@ def add_arguments(parser: CommandParser) -> None:
     which.add_argument("--expired", action="store_true", help="whose time is up")
     which.add_argument("--never-expires", action="store_true", help="without an expiry")
     which.add_argument(
+        "--orphaned",
+        action="store_true",
+        help="API tokens whose creator is no active member of the organization any more",
+    )
+    which.add_argument(
         "--leaked",
         metavar="FILE|-",
         help="whose value stands in this file (-: standard input), anywhere in any text of any size",
@@ -147,6 +155,7 @@ def chosen(options: Mapping[str, Any], now: datetime) -> Selection:
         unused_since=given("unused_for", lambda text: ago(text, "--unused-for", now)),
         expired_at=now if options["expired"] else None,
         never_expires=options["never_expires"],
+        orphaned=options["orphaned"],
         leak=given("leaked", _searched),
     )
 

@@ -1,5 +1,6 @@
 """Finding a token: by name, owner, hint, id or its value; by state, expiry, use and scope. In few queries."""
 
+import functools
 import logging
 from datetime import timedelta
 from typing import Any
@@ -10,10 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from organizations.models import OrgMembership
 from tests.admin.conftest import Desk, text
 from tests.conftest import World
 from tests.factories import SETUP, UserFactory, make_api_token, make_organization, make_personal_token
-from tokens import secret, services
+from tokens import rotation, secret, services
+from tokens.authentication import person
 from tokens.models import APIToken, PersonalAccessToken
 
 API, PERSONAL = "tokens_apitoken_changelist", "tokens_personalaccesstoken_changelist"
@@ -100,6 +103,9 @@ def test_tokens_are_found_by_name_owner_hint_and_id(desk: Desk, world: World) ->
     assert names(desk, PERSONAL, q="member@example.org") == {"script"}
 
 
+LATER = {"pending", "rotated", "successor", "orphan"}
+
+
 @pytest.fixture
 def assorted(world: World) -> None:
     """A token of every sort, named after what it is."""
@@ -110,7 +116,15 @@ def assorted(world: World) -> None:
     make_api_token(world.acme, name="expired", expires_at=now + timedelta(days=1))
     services.revoke(SETUP, make_api_token(world.acme, name="revoked"), reason="x")
     services.delete_token(SETUP, make_api_token(world.acme, name="deleted"))
+    far: dict[str, Any] = {"scopes": ["delete"], "expires_at": now + timedelta(days=99)}
+    create = functools.partial(services.create_api_token, organization_id=world.acme.pk, **far)
+    create(SETUP, name="pending", not_before=now + timedelta(days=1))
+    rotation.rotate(SETUP, create(SETUP, name="rotated"), overlap_seconds=0)
+    create(person(world.admin), name="orphan")
+    OrgMembership.objects.get(user=world.admin).delete()
     set_ = APIToken.objects.filter
+    set_(rotated_from__isnull=False).update(name="successor")
+    set_(name__in=LATER).update(last_used_at=now)
     set_(name="expired").update(expires_at=now)
     set_(name="eternal").update(last_used_at=now, created_at=now - timedelta(days=400))
     set_(name="this week").update(last_used_at=now - timedelta(days=31), created_at=now - timedelta(days=400))
@@ -120,8 +134,10 @@ def assorted(world: World) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, {"eternal", "this week", "this month", "expired", "revoked", "deleted"}),
-        ({"state": "active"}, {"eternal", "this week", "this month"}),
+        ({}, {"eternal", "this week", "this month", "expired", "revoked", "deleted", *LATER}),
+        ({"state": "active"}, {"eternal", "this week", "this month", "successor", "orphan"}),
+        ({"state": "pending"}, {"pending"}),
+        ({"state": "rotated"}, {"rotated"}),
         ({"state": "expired"}, {"expired"}),
         ({"state": "revoked"}, {"revoked"}),
         ({"state": "deleted"}, {"deleted"}),
@@ -134,17 +150,18 @@ def assorted(world: World) -> None:
         ({"use": "90"}, {"this month"}),
         ({"verb": "read"}, {"eternal", "this week"}),
         ({"verb": "write"}, {"this week"}),
-        ({"verb": "delete"}, set()),
+        ({"verb": "delete"}, LATER),
         ({"verb": "admin"}, {"this month"}),
         ({"verb": "none"}, {"expired", "revoked", "deleted"}),
+        ({"creator": "left"}, {"orphan"}),
         ({"state": "active", "use": "30", "expiry": "7"}, {"this week"}),
-        ({"state": "raed", "expiry": "x", "use": "x", "verb": "x"}, None),
+        ({"state": "raed", "expiry": "x", "use": "x", "verb": "x", "creator": "x"}, None),
     ],
 )
 def test_filters_narrow_to_what_they_say(
     desk: Desk, assorted: None, query: dict[str, str], expected: set[str] | None
 ) -> None:
-    everything = {"eternal", "this week", "this month", "expired", "revoked", "deleted"}
+    everything = {"eternal", "this week", "this month", "expired", "revoked", "deleted", *LATER}
     assert names(desk, API, **query) == (everything if expected is None else expected)
 
 

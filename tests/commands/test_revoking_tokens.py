@@ -10,10 +10,12 @@ from django.utils import timezone
 
 from audit.models import Event
 from organizations import services as organizations
+from organizations.models import OrgMembership
 from tests.commands.conftest import Run
 from tests.conftest import World
 from tests.factories import SETUP, UserFactory, make_api_token, make_personal_token
 from tokens import services
+from tokens.authentication import person
 from tokens.models import APIToken, PersonalAccessToken
 
 WHY = ("--reason", "test")
@@ -144,6 +146,17 @@ def test_never_expires_spares_those_that_do(run: Run, world: World) -> None:
     forever = make_api_token(world.acme)
     make_api_token(world.acme, expires_at=timezone.now() + days(1))
     assert run("revoketokens", "--never-expires", *WHY, "--dry-run", "--json").ids == {str(forever.pk)}
+
+
+def test_orphaned_are_the_api_tokens_of_who_has_left(run: Run, world: World) -> None:
+    maker = person(world.admin)
+    left = services.create_api_token(maker, organization_id=world.acme.pk, name="left behind")
+    make_api_token(world.acme), make_personal_token(world.admin)
+    look = ("revoketokens", *WHY, "--dry-run", "--json", "--orphaned")
+    assert run(*look).ids == set()
+    OrgMembership.objects.get(user=world.admin).delete()
+    assert run(*look).ids == run("listtokens", "--orphaned", "--json").ids == {str(left.pk)}
+    assert run(*look, "--kind", "personal").ids == run(*look, "--organization", "globex").ids == set()
 
 
 def test_several_ids_are_all_hit(run: Run, world: World) -> None:

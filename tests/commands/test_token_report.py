@@ -8,11 +8,12 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from organizations.models import OrgMembership
 from tests.commands.conftest import Run
 from tests.conftest import World
 from tests.factories import SETUP, make_api_token, make_organization, make_personal_token
-from tokens import services, tables
-from tokens.models import APIToken, PersonalAccessToken
+from tokens import authentication, rotation, services, tables
+from tokens.models import APIToken, PersonalAccessToken, State
 from tokens.reports import TokenReport
 
 NOW = timezone.now()
@@ -37,20 +38,32 @@ def tokens(world: World) -> None:
         make_api_token(world.acme, name="new, ends in 31 days", expires_at=NOW + days(31))
         services.revoke(SETUP, make_api_token(world.acme, name="revoked"), reason="")
         services.delete_token(SETUP, make_api_token(world.acme, name="deleted"))
+        make_api_token(world.acme, name="not yet valid", not_before=NOW + days(1))
+        rotated = make_api_token(world.acme, name="rotated, and expired since", expires_at=NOW + days(90))
+        rotation.rotate(SETUP, rotated, overlap_seconds=0)
+        APIToken.objects.filter(pk=rotated.pk).update(expires_at=NOW)
+        create = {"organization_id": world.acme.pk, "name": "orphan", "expires_at": NOW + days(50)}
+        services.create_api_token(authentication.person(world.admin), **create)
+        dead = services.create_api_token(authentication.person(world.admin), **create)
+        services.revoke(SETUP, dead, reason="")
+        OrgMembership.objects.get(user=world.admin).delete()
         mine = make_personal_token(world.owner)
     PersonalAccessToken.objects.filter(pk=mine.pk).update(last_used_at=NOW, usage_count=1)
 
 
 ACME = {
-    "active": 4,
+    "active": 6,
+    "pending": 1,
     "expired": 1,
-    "revoked": 2,
+    "rotated": 1,
+    "revoked": 3,
     "deleted": 1,
-    "never_used": 3,
+    "never_used": 5,
     "unused_30_days": 2,
     "unused_90_days": 1,
     "never_expiring": 2,
     "expiring_30_days": 1,
+    "orphaned": 1,
 }
 OWNER = dict.fromkeys(ACME, 0) | {"active": 1, "never_expiring": 1}
 
@@ -70,8 +83,8 @@ def test_json_counts_each_owner_and_everything_together(run: Run, world: World) 
 def test_the_numbers_agree_with_the_tokens_themselves(world: World) -> None:
     report = TokenReport.of(APIToken.objects.all(), PersonalAccessToken.objects.all(), NOW)
     states = [token.state(NOW) for token in (*APIToken.objects.all(), *PersonalAccessToken.objects.all())]
-    for state in ("active", "expired", "revoked", "deleted"):
-        assert getattr(report.total, state) == states.count(state)
+    for state in State:
+        assert getattr(report.total, state) == states.count(state) > 0
     assert report.total.active == sum(
         model.objects.usable(NOW).count() for model in (APIToken, PersonalAccessToken)
     )

@@ -117,6 +117,17 @@ POLICY: dict[str, Rule] = {
         rows=2,
         by_row=True,
     ),
+    "rotateAPIToken": Rule(
+        lambda acme: {"id": acme["api token"], "input": {"overlapSeconds": 60}},
+        Action.API_TOKEN_ROTATED,
+        ADMINISTRATION,
+        otherwise=API_TOKENS_UNSEEN,
+    ),
+    "updateTokenPolicy": Rule(
+        lambda acme: {"organizationID": acme["organization"], "input": {"expiryRequiredMode": "REPORT_ONLY"}},
+        Action.TOKEN_POLICY_UPDATED,
+        ADMINISTRATION,
+    ),
     # --- personal tokens: everybody's own
     "createPersonalAccessToken": Rule(
         lambda acme: {"input": {"name": "new", "scopes": ["read"]}},
@@ -129,6 +140,12 @@ POLICY: dict[str, Rule] = {
         Action.PERSONAL_ACCESS_TOKEN_UPDATED,
         ("owner",),
         otherwise=OWN,
+    ),
+    "rotatePersonalAccessToken": Rule(
+        lambda acme: {"id": acme["personal token"], "input": {"overlapSeconds": 60}},
+        Action.PERSONAL_ACCESS_TOKEN_ROTATED,
+        ("owner",),
+        otherwise=OWN | answered(NOT_FOUND, "writing machine"),  # it passes the door, to rotate itself
     ),
     "deletePersonalAccessToken": Rule(
         lambda acme: {"id": acme["personal token"]},

@@ -19,11 +19,11 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import User
 from organizations import services as organizations
-from organizations.models import OrgMembership, Role
+from organizations.models import Organization, OrgMembership, Role
 from tests.conftest import World
 from tests.factories import SETUP, join, make_api_token, make_personal_token
 from tests.organizations.people import holder_of
-from tokens import notices, services, usage
+from tokens import networks, notices, policies, rotation, services, usage
 from tokens.authentication import person
 from tokens.models import APIToken, Notice, NoticeKind, Token, TokenUsage
 from tokens.notices import Posted
@@ -193,6 +193,55 @@ def test_a_token_that_gets_more_time_is_told_of_its_new_end(world: World, later:
     assert people(NoticeKind.EXPIRY) == ["member"]
 
 
+def limited(organization: Organization, mode: str, days: int) -> None:
+    policies.update_policy(
+        SETUP, organization.pk, {"maximum_lifetime_mode": mode, "maximum_lifetime_days": days}
+    )
+
+
+@pytest.mark.parametrize(
+    ("own_end", "mode", "found"),
+    [
+        (None, "ENFORCE", [30, 14, 7, 1]),
+        (100, "ENFORCE", [30, 14, 7, 1]),
+        (20, "ENFORCE", []),  # by its own, forty days before
+        (None, "REPORT_ONLY", []),
+        (None, "OFF", []),
+    ],
+)
+def test_the_end_that_a_policy_makes_is_told_like_any_other(
+    world: World, later: Later, own_end: int | None, mode: str, found: list[int]
+) -> None:
+    make_api_token(world.acme, expires_at=in_days(own_end) if own_end else None)
+    make_personal_token(world.owner)  # a policy does not end it, but keeps it out
+    limited(world.acme, mode, 60)
+    later(21 * DAY)
+    when = []
+    for day in range(21, 62):
+        when += [60 - day] * len(told(NoticeKind.EXPIRY))
+        later(DAY)
+    assert when == [left for left in found for _ in ("owner", "admin")]
+
+
+def test_a_token_that_is_not_valid_yet_is_told_to_end(world: World, later: Later) -> None:
+    make_personal_token(world.member, not_before=in_days(1), expires_at=in_days(5))
+    assert people(NoticeKind.EXPIRY) == ["member"]
+
+
+def test_a_rotated_token_is_told_as_such_and_not_to_end_while_its_successor_is(
+    world: World, later: Later
+) -> None:
+    """Also to who did it: who has a token may rotate it."""
+    token = make_personal_token(world.member, name="laptop", expires_at=in_days(40))
+    told()
+    successor = rotation.rotate(person(world.member), token, overlap_seconds=20 * 24 * 3600)
+    assert told() == [("member@example.org", "Token laptop was rotated")]
+    assert "Old value until: " in text_of(mail.outbox[0])
+    later(11 * DAY)
+    assert told() == [("member@example.org", "Token laptop expires soon")]
+    assert list(Notice.objects.filter(kind="expiry").values_list("token_id", flat=True)) == [successor.pk]
+
+
 def test_several_tokens_of_one_person_are_one_mail(world: World, later: Later) -> None:
     for number in range(3):
         make_personal_token(world.member, name=f"script {number}", expires_at=in_days(5 + number))
@@ -322,7 +371,7 @@ def test_usage_older_than_the_news_is_known_and_not_told(world: World, later: La
     ],
 )
 def test_the_network_of_an_address(address: str, network: str | None) -> None:
-    assert notices.network_of(address) == network
+    assert networks.site_of(address) == network
 
 
 def test_a_first_run_is_silent_about_what_happened_long_ago(world: World, later: Later) -> None:
@@ -509,9 +558,10 @@ def test_a_mail_says_which_token_and_holds_no_value(world: World, settings: Any,
     use(token, "192.0.2.7")
     use(token, "198.51.100.1")
     services.revoke(SETUP, make_api_token(world.acme, name="deploy <b>&"), reason="<i>over</i>")
+    rotation.rotate(SETUP, make_api_token(world.acme, name="deploy <b>&"))
     mail.outbox.clear()
     send_notices()
-    assert len(mail.outbox) == 2 * len(NoticeKind)
+    assert len(mail.outbox) == 2 * len(NoticeKind)  # to the owner and the admin
     for letter in mail.outbox:
         text, html = text_of(letter), html_of(letter)
         assert "deploy <b>& (" in text

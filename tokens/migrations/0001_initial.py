@@ -123,7 +123,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('token_id', models.UUIDField()),
-                ('kind', models.CharField(choices=[('expiry', 'Expiry'), ('created', 'Created'), ('revoked', 'Revoked'), ('network', 'Network')], max_length=16)),
+                ('kind', models.CharField(choices=[('expiry', 'Expiry'), ('created', 'Created'), ('rotated', 'Rotated'), ('revoked', 'Revoked'), ('network', 'Network')], max_length=16)),
                 ('about', models.CharField(max_length=64)),
                 ('claim', models.UUIDField(null=True)),
                 ('claimed_at', models.DateTimeField(null=True)),

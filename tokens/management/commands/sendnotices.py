@@ -16,8 +16,8 @@ HEADINGS = ("RECIPIENT", "KIND", "TOKEN", "HINT", "ABOUT")
 class Command(ConsoleCommand):
     help = (
         "Mail owners and admins 30, 14, 7 and 1 days before a token expires, and when one was created,\n"
-        "revoked by somebody else, or used from a new network; of each once. Run it every minute, on as\n"
-        "many machines as you like. What could not be sent is tried again after ten minutes."
+        "rotated, revoked by somebody else, or used from a new network; of each once. Run it every\n"
+        "minute, on as many machines as you like. What could not be sent is tried again after ten minutes."
     )
     examples = "  sendnotices --dry-run\n  sendnotices --json --verbosity 0"
     statuses = "0 done, 1 a mail could not be sent, 2 bad usage, 3 the database failed."

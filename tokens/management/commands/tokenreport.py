@@ -18,7 +18,8 @@ COUNTS = tuple(field.name for field in fields(Inventory))
 class Command(ConsoleCommand):
     help = (
         "Count the tokens of each organization and person: by state, and among the active ones those\n"
-        "never used, unused for 30 and for 90 days, without an expiry, and expiring within 30 days.\n"
+        "never used, unused for 30 and for 90 days, without an expiry, expiring within 30 days, and those\n"
+        "whose creator has left (orphaned).\n"
         "Owners who never had a token are left out."
     )
     examples = "  tokenreport\n  tokenreport --format csv > tokens.csv"

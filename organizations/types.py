@@ -85,6 +85,7 @@ class Group:
     models.GroupMembership,
     exclude=("tags", "membership"),
     joined=("group",),
+    joined_for={"user": "read:members"},
     order=("created_at", "updated_at", "role"),
     edges=("user", "group"),
     as_text=("user_id", "group_id"),

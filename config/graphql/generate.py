@@ -106,6 +106,7 @@ def node(
     *,
     exclude: Iterable[str] = (),
     joined: Iterable[str] = (),
+    joined_for: Mapping[str, str] = MappingProxyType({}),
     order: Sequence[str] = ("created_at", "updated_at"),
     unfiltered: Iterable[str] = ("description",),
     edges: Iterable[str] = (),
@@ -116,7 +117,8 @@ def node(
     """Generate everything for a model.
 
     `exclude`: columns (attribute names) that are not on the wire. `joined`: foreign keys whose target
-    is visible to whoever sees the row. `order`: columns of the order enum. `unfiltered`: columns without
+    is visible to whoever sees the row. `joined_for`: foreign key -> scope; its target is visible to whoever
+    holds that too where they see the row. `order`: columns of the order enum. `unfiltered`: columns without
     predicates. `edges`: relations with `has...With` predicates. `carried`: what a mutation's answer keeps
     of the instance that was written (the value of a new token). `enums`: column -> name of its enum, where
     the contract has its own. `as_text`: ids that the contract compares as a String, for equality alone.
@@ -128,7 +130,7 @@ def node(
         generated = NodeType(model, declared.__name__, tuple(shown), tuple(carried))
         NODES[model] = generated
         _add_columns(generated)
-        _add_foreign_keys(generated, set(exclude), set(joined))
+        _add_foreign_keys(generated, set(exclude), dict.fromkeys(joined, True) | dict(joined_for))
         generated.annotations |= declared.__annotations__
         _add_sources(generated, vars(declared))
         DECLARED[model] = Declared(declared, tuple(order), set(unfiltered), list(edges), set(as_text))
@@ -167,11 +169,11 @@ def _add_columns(generated: NodeType) -> None:
         generated.annotations[column.attname] = columns.type_name(column) + _or_null(column)
 
 
-def _add_foreign_keys(generated: NodeType, excluded: set[str], joined: set[str]) -> None:
+def _add_foreign_keys(generated: NodeType, excluded: set[str], joined: Mapping[str, bool | str]) -> None:
     for column in generated.model._meta.concrete_fields:
         if isinstance(column, models.ForeignKey) and column.name not in excluded:
             target = column.related_model
-            generated.sources[column.name] = One(column.name, target, column.name in joined)
+            generated.sources[column.name] = One(column.name, target, joined.get(column.name, False))
             generated.annotations[column.name] = target.__name__ + _or_null(column)
 
 

@@ -30,11 +30,20 @@ class Column:
 
 @dataclass(frozen=True)
 class One:
-    """A foreign key. `joined`: whoever sees the row sees its target, so that one SELECT brings both."""
+    """A foreign key. `joined`: whoever sees the row sees its target, so that one SELECT brings both.
+
+    A scope in place of True: so does whoever holds it wherever they hold the row's.
+    """
 
     name: str
     target: type[models.Model]
-    joined: bool
+    joined: bool | str
+
+    def is_joined(self, scope: str, principal: Any) -> bool:
+        """`scope`: what its row asks of the caller."""
+        if isinstance(self.joined, bool):
+            return self.joined
+        return set(principal.organizations_with(scope)) <= set(principal.organizations_with(self.joined))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def narrow(rows: models.QuerySet[Any], wanted: Plan, principal: Any) -> models.Q
     for name, (source, deeper) in wanted.ones.items():
         if isinstance(source, Single):
             continue  # complete() loads it
-        if source.joined and not deeper.ones:
+        if not deeper.ones and source.is_joined(wanted.node.scope, principal):
             joined.append(name)
             only.update(f"{name}__{column}" for column in deeper.columns)
         else:

@@ -265,3 +265,20 @@ def test_what_one_may_not_list_one_cannot_search_by(world: World, query: Query) 
 
     for where in ({"hasAPITokens": True}, {"hasUsers": True}, {"hasEvents": True}, {"hasGroups": True}):
         assert found(query, "Organization", where, token) == []
+
+
+def test_who_may_read_groups_and_not_members_sees_nobody_in_them(world: World, query: Query) -> None:
+    """The people are joined only for who may read them too."""
+    group = services.create_group(SETUP, organization_id=world.acme.pk, name="security")
+    services.add_to_group(SETUP, group, world.member.pk)
+    document = "{ groupMemberships { edges { node { user { email } group { name } } } } }"
+
+    def people(*scopes: str) -> list[Any]:
+        token = make_api_token(world.acme, *scopes).token
+        return [edge["node"]["user"] for edge in query(document, token=token).data["groupMemberships"]["edges"]]
+
+    assert people("read:groups", "read:members") == [{"email": "member@example.org"}]
+    assert query(document, token=make_api_token(world.acme, "read:groups").token).body["data"] in (
+        None,
+        {"groupMemberships": {"edges": [{"node": None}]}},
+    )

@@ -5,6 +5,7 @@ Exit statuses: 0 done, 1 nothing matched, 2 bad usage, 3 the database failed, 13
 Neighbours: selection.py (which tokens), tables.py (how rows look).
 """
 
+import functools
 import os
 import pwd
 import re
@@ -146,6 +147,14 @@ def ahead(text: str, option: str, now: datetime) -> datetime:
         return now + duration(text, option)
     except OverflowError:
         raise BadUsage(f"{option} {text!r} is after the year 9999. Write a shorter duration.") from None
+
+
+def expiry(now: datetime, at: tuple[str, str | None], within: tuple[str, str | None]) -> datetime | None:
+    """The end that one of two options names, if any; each is (its name, its value). Raises BadUsage."""
+    for (option, text), read in ((at, moment), (within, functools.partial(ahead, now=now))):
+        if text is not None:
+            return read(text, option)
+    return None
 
 
 def moment(text: str, option: str) -> datetime:

@@ -62,7 +62,7 @@ def rotate(
     """
     now = timezone.now()
     _require_rotation(principal, token)
-    overlap = _overlap(overlap_seconds, reason)
+    overlap = overlap_of(overlap_seconds, reason)
     with writing(principal):
         old = services.locked(token)
         known: T | None = type(token).objects.filter(rotated_from=old).first()
@@ -93,8 +93,8 @@ def _require_rotation(principal: Principal, token: Token) -> None:
         raise InsufficientScopes(ROTATE_ITSELF)
 
 
-def _overlap(seconds: int | None, reason: str | None) -> timedelta:
-    """Raises ValidationError for one that is negative or too long."""
+def overlap_of(seconds: int | None, reason: str | None) -> timedelta:
+    """How long the old value works on. Raises ValidationError for one that is negative or too long."""
     longest = int(LONGEST_OVERLAP.total_seconds())
     if seconds is not None and not 0 <= seconds <= longest:
         raise ValidationError(

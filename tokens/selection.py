@@ -1,6 +1,6 @@
 """Which tokens a command is about: conditions, all of which must hold, and how a chosen token is shown.
 
-Neighbours: management/commands (revoketokens, listtokens), leaks.py, console.py (what people type).
+Neighbours: sweep.py and management/commands (listtokens and others), leaks.py, console.py (what people type).
 """
 
 import sys
@@ -50,6 +50,11 @@ class Selection:
     @property
     def is_empty(self) -> bool:
         return self == Selection()
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether tokens are named one by one."""
+        return self.ids is not None or self.leak is not None
 
     def querysets(self) -> Iterator[TokenQuerySet[Any]]:
         """What is selected, deleted tokens too: per kind one queryset, or one per so many ids."""
@@ -207,7 +212,7 @@ def row(token: Any, now: datetime) -> tuple[Any, ...]:
     """A token under HEADINGS."""
     return (
         token.pk,
-        _kind(token),
+        kind_of(token),
         tables.short(token.name),
         token.hint,
         tables.short(str(token.owner)),
@@ -224,7 +229,7 @@ def described(token: Any, now: datetime) -> dict[str, Any]:
     """A token for machines; never its value."""
     return {
         "id": token.pk,
-        "kind": _kind(token),
+        "kind": kind_of(token),
         "name": token.name,
         "hint": token.hint,
         "owner": {"id": token.owner_id, "name": str(token.owner)},
@@ -242,5 +247,5 @@ def described(token: Any, now: datetime) -> dict[str, Any]:
     }
 
 
-def _kind(token: Token) -> str:
+def kind_of(token: Token) -> str:
     return next(kind for kind, model in KINDS.items() if isinstance(token, model))

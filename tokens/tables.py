@@ -19,13 +19,18 @@ MEASURED_ROWS = 500
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def text(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """The lines of a table: numbers to the right, everything else to the left."""
+def text(
+    headings: Sequence[str], rows: Iterable[Sequence[Any]], like: Sequence[Any] | None = None
+) -> Iterator[str]:
+    """The lines of a table: numbers to the right, everything else to the left.
+
+    `like`: a row as wide as any, so that no row waits for others to be measured.
+    """
     rest = iter(rows)
-    measured = list(islice(rest, MEASURED_ROWS))
+    measured = list(islice(rest, MEASURED_ROWS)) if like is None else [like]
     widths = [max(map(len, column)) for column in zip(headings, *map(_shown, measured), strict=True)]
     is_number = [isinstance(cell, int) for cell in measured[0]] if measured else [False] * len(headings)
-    for row in chain([headings], measured, rest):
+    for row in chain([headings], measured if like is None else (), rest):
         cells = zip(_shown(row), widths, is_number, strict=True)
         line = "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in cells)
         yield line.rstrip()

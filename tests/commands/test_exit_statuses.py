@@ -89,6 +89,8 @@ def test_a_reader_who_has_seen_enough_causes_no_traceback(shell: Shell) -> None:
     "command",
     [
         "revoketokens",
+        "rotatetokens",
+        "expiretokens",
         "listtokens",
         "issuetoken",
         "tokenreport",

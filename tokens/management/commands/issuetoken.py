@@ -1,6 +1,5 @@
 """`issuetoken`: a token for an organization or a person, from the shell. Neighbour: services.py."""
 
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -12,10 +11,9 @@ from tokens import selection, services, tables
 from tokens.console import (
     BadUsage,
     ConsoleCommand,
-    ahead,
+    expiry,
     find_organization,
     find_user,
-    moment,
 )
 from tokens.models import APIToken, PersonalAccessToken
 
@@ -63,7 +61,9 @@ class Command(ConsoleCommand):
             "name": options["name"],
             "description": options["description"],
             "scopes": options["scope"],
-            "expires_at": _expiry(options, now),
+            "expires_at": expiry(
+                now, ("--expires-at", options["expires_at"]), ("--expires-in", options["expires_in"])
+            ),
         }
         if options["user"] is not None:
             token: APIToken | PersonalAccessToken = self._personal(options, fields)
@@ -98,14 +98,6 @@ class Command(ConsoleCommand):
         return services.create_personal_access_token(
             self.principal, owner_id=owner.pk, organizations=reached, **fields
         )
-
-
-def _expiry(options: dict[str, Any], now: datetime) -> datetime | None:
-    if options["expires_at"] is not None:
-        return moment(options["expires_at"], "--expires-at")
-    if options["expires_in"] is not None:
-        return ahead(options["expires_in"], "--expires-in", now)
-    return None
 
 
 def _live(organization: Organization) -> Organization:

@@ -374,7 +374,7 @@ class TokenPolicy(Record):
         return Terms(*(getattr(self, column) for column in Terms._fields))
 
     def clean(self) -> None:
-        """A rule that is on has a value, and the values do not exclude each other."""
+        """A rule that is on has its value."""
         missing = {
             column: "Give it a value, or switch the rule off."
             for rule, column in RULE_VALUES.items()
@@ -382,12 +382,6 @@ class TokenPolicy(Record):
         }
         if missing:
             raise ValidationError(missing)
-        if (
-            self.terms.enforces(Rule.SCOPES_REQUIRED)
-            and self.terms.enforces(Rule.GRANTABLE_SCOPES)
-            and not held(self.grantable_scopes)
-        ):
-            raise ValidationError({"grantable_scopes": "Scopes are required and none can be granted."})
 
 
 RULE_VALUES = {

@@ -159,7 +159,7 @@ def update_policy(
 
 
 def _warnings(terms: Terms) -> Iterator[str]:
-    """An address list may shut out whoever sets it: they may be about to move, or to work from elsewhere."""
+    """What is allowed and seldom meant: to shut oneself out (one may be about to move), rules that idle."""
     address = context.current().address
     if (
         address
@@ -167,6 +167,10 @@ def _warnings(terms: Terms) -> Iterator[str]:
         and not networks.hold(terms.allowed_addresses or (), address)
     ):
         yield f"Your own address, {address}, is not among those allowed: tokens are refused from there now."
+    lifetime, patience = terms.maximum_lifetime_days, terms.inactivity_limit_days
+    both = terms.enforces(Rule.MAXIMUM_LIFETIME) and terms.enforces(Rule.INACTIVITY_LIMIT)
+    if both and lifetime and patience and lifetime <= patience:
+        yield f"The inactivity limit never applies: tokens end after {lifetime} days, used or not."
 
 
 # --- seeing beforehand ---------------------------------------------------------------------------------

@@ -275,7 +275,9 @@ def test_who_may_read_groups_and_not_members_sees_nobody_in_them(world: World, q
 
     def people(*scopes: str) -> list[Any]:
         token = make_api_token(world.acme, *scopes).token
-        return [edge["node"]["user"] for edge in query(document, token=token).data["groupMemberships"]["edges"]]
+        return [
+            edge["node"]["user"] for edge in query(document, token=token).data["groupMemberships"]["edges"]
+        ]
 
     assert people("read:groups", "read:members") == [{"email": "member@example.org"}]
     assert query(document, token=make_api_token(world.acme, "read:groups").token).body["data"] in (

@@ -423,6 +423,15 @@ def test_an_address_list_that_shuts_out_its_maker_is_set_with_a_warning(world: W
     assert made["updateTokenPolicy"]["warnings"] == []
 
 
+def test_a_rule_that_another_makes_idle_is_told(world: World) -> None:
+    both = {"maximum_lifetime_mode": "ENFORCE", "inactivity_limit_mode": "ENFORCE"}
+
+    given = both | {"maximum_lifetime_days": 10, "inactivity_limit_days": 30}
+    _, (warning,) = policies.update_policy(SETUP, world.acme.pk, given)
+    assert warning == "The inactivity limit never applies: tokens end after 10 days, used or not."
+    assert policies.update_policy(SETUP, world.acme.pk, {"maximum_lifetime_days": 31})[1] == []
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from organizations.access import InsufficientScopes, Principal, Unauthorized, writing
+from organizations.access import Principal, Unauthorized, require, writing
 from tokens import services
 from tokens.models import State, Token
 from tokens.policies import Demand, Policies
@@ -89,8 +89,8 @@ def _require_rotation(principal: Principal, token: Token) -> None:
     """A token may rotate itself if it has the scope for that; else who may manage it. Raises as require()."""
     if principal.token is None or principal.token.pk != token.pk:
         require_management(principal, token)
-    elif not principal.is_within_limit(ROTATE_ITSELF):
-        raise InsufficientScopes(ROTATE_ITSELF)
+    else:
+        require(principal, ROTATE_ITSELF, token.realm)
 
 
 def overlap_of(seconds: int | None, reason: str | None) -> timedelta:

@@ -5,7 +5,6 @@ Names are kept as digests, because what is typed into a name field is now and th
 Neighbours: settings.py (limits), audit/receivers.py (the failures as events).
 """
 
-import ipaddress
 import unicodedata
 from datetime import timedelta
 from typing import Any
@@ -23,9 +22,8 @@ from django.utils.crypto import salted_hmac
 
 from audit import context
 from config.refusals import wants_page
+from tokens import networks
 from tokens.authentication import refuse
-
-IPV6_SITE_BITS = 64
 
 
 class LockoutBackend(AxesStandaloneBackend):  # type: ignore[misc]  # axes is untyped
@@ -54,13 +52,7 @@ def who(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
 
 def whence(request: HttpRequest) -> str | None:
     """The address under which a failure is counted. Of IPv6 the site: one host has all of its addresses."""
-    try:
-        address = ipaddress.ip_address(context.current().address)
-    except ValueError:
-        return None
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False).network_address)
+    return networks.host_of(context.current().address)
 
 
 def locked_out(

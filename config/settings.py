@@ -33,6 +33,10 @@ TOKEN_PEPPERS: dict[str, bytes] = {
     key_id: pepper.encode()
     for key_id, _, pepper in (entry.partition(":") for entry in env.list("TOKEN_PEPPERS"))
 }
+# How often: requests of one token, refused credentials from one address. Without Redis each worker counts.
+REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", default=1_200)
+REFUSALS_PER_MINUTE = env.int("REFUSALS_PER_MINUTE", default=60)
+REDIS_URL = env.str("REDIS_URL", default="")
 USAGE_FLUSHER = env.bool("USAGE_FLUSHER", default=True)
 USAGE_BUFFER_KEYS = env.int("USAGE_BUFFER_KEYS", default=50_000)
 USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)

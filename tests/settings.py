@@ -7,6 +7,8 @@ os.environ.setdefault("TOKEN_PEPPERS", "test:" + "pepper-only-for-tests-" * 2)
 os.environ.setdefault("FIELD_KEYS", "b25seS1mb3ItdGVzdHMtb25seS1mb3ItdGVzdHMtMDA=")
 os.environ["USAGE_FLUSHER"] = "false"
 os.environ["DEBUG"] = "false"
+os.environ.setdefault("REQUESTS_PER_MINUTE", "1000000")
+os.environ.setdefault("REFUSALS_PER_MINUTE", "1000000")
 
 from config.settings import *  # noqa: F403
 

@@ -27,13 +27,15 @@ from django.views.decorators.debug import sensitive_variables
 from audit import context
 from organizations.access import ANONYMOUS, Barred, Kind, Principal, grants_of
 from organizations.models import Organization
-from tokens import peppers, secret, usage
+from tokens import peppers, secret, throttling, usage
 from tokens.models import Token
 from tokens.secret import Malformed, TokenKind
 from tokens.standing import READINGS, BadCredential, Standing
+from tokens.throttling import Tally
 from tokens.usage import Use
 
 REALM = "tollgate"
+RATE_LIMITED = "RATE_LIMITED"
 WOULD_REFUSE = "WOULD_REFUSE"
 """The outcome, in the rollup, of a use that a report-only rule would have refused."""
 MISPLACED = (
@@ -176,7 +178,12 @@ class PrincipalMiddleware:
         try:
             principal = identify(_bearer(header), now)
         except BadCredential as fault:
-            return unauthenticated(fault)
+            refusals = throttling.count_refusal(context.current().address, now)
+            return too_many(refusals) if refusals.is_exceeded else unauthenticated(fault)
+        requests = throttling.count_request(principal.token.pk, now)
+        if requests.is_exceeded:
+            usage.refused(principal.token, RATE_LIMITED, context.current().address, now)
+            return too_many(requests)
         request.principal = principal
         request.user = AnonymousUser()
         request.uses = []
@@ -186,6 +193,8 @@ class PrincipalMiddleware:
         usage.accepted(principal.token, uses, context.current().address, now)
         if principal.expires_at is not None:
             response["Token-Expires-At"] = principal.expires_at.isoformat().replace("+00:00", "Z")
+        for name, value in requests.headers.items():
+            response[name] = value
         return response
 
     def _is_misplaced(self, request: HttpRequest) -> bool:
@@ -238,6 +247,15 @@ def unauthenticated(fault: BadCredential | None = None) -> JsonResponse:
         challenge += f', error="invalid_token", error_description="{message}"'
     response = refuse(401, code, message)
     response["WWW-Authenticate"] = challenge
+    return response
+
+
+def too_many(tally: Tally) -> JsonResponse:
+    """429, with the time to wait."""
+    message = f"Too many requests. Wait {tally.resets_in} seconds, as Retry-After says."
+    response = refuse(HTTPStatus.TOO_MANY_REQUESTS, RATE_LIMITED, message)
+    for name, value in tally.headers.items():
+        response[name] = value
     return response
 
 

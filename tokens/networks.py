@@ -1,7 +1,7 @@
 """Networks in CIDR notation (RFC 4632, RFC 4291), as allow-lists name them. Pure."""
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.core.exceptions import ValidationError
@@ -10,6 +10,7 @@ Network = IPv4Network | IPv6Network
 
 MOST_NETWORKS = 100
 SITE_BITS = {4: 24, 6: 48}
+HOST_BITS = {4: 32, 6: 64}
 
 
 def validate_networks(names: list[str]) -> None:
@@ -46,11 +47,22 @@ def hold(names: Collection[str], address: str) -> bool:
 
 def site_of(address: str) -> str | None:
     """Its /24 (IPv4) or /48 (IPv6): what one subscriber or site has. None for what is no address."""
+    block = _block(address, SITE_BITS)
+    return block and str(block)
+
+
+def host_of(address: str) -> str | None:
+    """Itself (IPv4), or the start of its /64 (IPv6), all of which one host has. None for no address."""
+    block = _block(address, HOST_BITS)
+    return block and str(block.network_address)
+
+
+def _block(address: str, bits: Mapping[int, int]) -> Network | None:
     try:
         known = _unmapped(ip_address(address.partition("%")[0]))
     except ValueError:
         return None
-    return str(ip_network(f"{known}/{SITE_BITS[known.version]}", strict=False))
+    return ip_network(f"{known}/{bits[known.version]}", strict=False)
 
 
 def cover(names: Collection[str], others: Collection[str]) -> bool:

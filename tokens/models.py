@@ -82,6 +82,13 @@ class TokenQuerySet(models.QuerySet[T]):
             revoked_at__isnull=True,
         )
 
+    def counted(self, now: datetime) -> Self:
+        """Living, but for the one that works on beside the living successor it has just got."""
+        successors = self.model.objects.living(now).filter(
+            rotated_from=models.OuterRef("pk"), overlap_ends_at__isnull=True
+        )
+        return self.living(now).filter(~models.Exists(successors))
+
     def unused_since(self, moment: datetime) -> Self:
         """Neither used nor created after `moment`."""
         return self.filter(
@@ -139,7 +146,9 @@ class Token(Record):
     rotated_from = models.OneToOneField(
         "self", on_delete=models.PROTECT, null=True, editable=False, related_name="rotated_to"
     )
-    rotation_key = models.CharField(max_length=128, null=True, editable=False)
+    idempotency_key = models.CharField(
+        max_length=128, null=True, editable=False, validators=[validate_single_line]
+    )
     overlap_ends_at = models.DateTimeField(null=True, editable=False)
     sso_authorizations = models.JSONField(default=dict, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
@@ -178,7 +187,7 @@ class Token(Record):
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """As Django's, and no text holds a token: it would be stored, listed and audited."""
         super().clean_fields(exclude)
-        texts = {"name", "description", "tags", "revoked_reason"}.difference(exclude or ())
+        texts = {"name", "description", "tags", "revoked_reason", "idempotency_key"}.difference(exclude or ())
         leaking = [name for name in texts if secret.PATTERN.search(str(getattr(self, name)))]
         if leaking:
             raise ValidationError(dict.fromkeys(leaking, "Leave the token itself out: this text is stored."))

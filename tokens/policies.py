@@ -61,23 +61,16 @@ class Policies:
             self._of_organization[token.realm] = _demands(Q(organization=token.realm))
         return self._of_organization[token.realm]
 
-    def require_issuable(
-        self,
-        token: Token,
-        organizations: Collection[UUID] | None,
-        now: datetime,
-        *,
-        without: Collection[Rule] = (),
-    ) -> None:
+    def require_issuable(self, token: Token, organizations: Collection[UUID] | None, now: datetime) -> None:
         """Raises ValidationError for what a policy forbids; what is report-only is kept for the event."""
         demands = self.of(token, organizations)
         older = 0
         if any(demand.terms.mode(Rule.LIVE_TOKENS) in (Mode.ENFORCE, Mode.REPORT_ONLY) for demand in demands):
-            older = TokenQuerySet(type(token)).living(now).filter(owner=token.owner_id).count()
+            others: TokenQuerySet[Any] = TokenQuerySet(type(token)).counted(now).filter(owner=token.owner_id)
+            older = others.exclude(pk=token.pk).count()
             older += self._drafted[token.owner_id]
         self._drafted[token.owner_id] += 1
-        found = _breaches(token, demands, Occasion(now, older=older))
-        _refuse(token, [one for one in found if one[1].rule not in without])
+        _refuse(token, list(_breaches(token, demands, Occasion(now, older=older))))
 
 
 Found = tuple[Demand, policy.Breach]

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from organizations.access import Principal, Unauthorized, require, writing
-from tokens import services
+from tokens import policy, services
 from tokens.models import State, Token
 from tokens.policies import Demand, Policies
-from tokens.policy import Rule
+from tokens.policy import Occasion, Rule
 from tokens.secret import TokenKind
 from tokens.services import TokenRevoked, require_management
 
@@ -43,7 +44,10 @@ class AlreadyRotated(ValidationError):
 
     def __init__(self, successor: Token) -> None:
         self.extensions = {"code": "CONFLICT"}
-        super().__init__(f"The token has been rotated already; its successor is {successor.pk}. Rotate that.")
+        super().__init__(
+            f"The token has been rotated already; its successor is {successor.pk}. "
+            "Rotate that, and revoke this one if its value has leaked."
+        )
 
 
 def rotate(
@@ -67,30 +71,41 @@ def rotate(
         old = services.locked(token)
         known: T | None = type(token).objects.filter(rotated_from=old).first()
         if known is not None:
-            if idempotency_key and known.rotation_key == idempotency_key:
+            is_again = idempotency_key and known.idempotency_key == idempotency_key
+            if is_again and (reason != Reason.LEAK or old.state(now) is not State.ACTIVE):
                 return known
             raise AlreadyRotated(known)
-        _require_alive(old, now)
-        successor = _successor(principal, old, expires_at, now)
-        successor.rotation_key = idempotency_key or None
-        _save(successor, old)
-        old.overlap_ends_at, old.updated_by = now + overlap, principal.id
+        reach, policies = services.bound_to(old), Policies()
+        demands = policies.of(old, reach)
+        _require_alive(old, demands, now)
+        successor = type(old)(**{name: getattr(old, name) for name in (*KEPT, *KEPT_OF_A_PERSON[old.kind])})
+        successor.rotated_from, successor.idempotency_key = old, idempotency_key or None
+        _grant(principal, successor, reach, expires_at, demands, now)
+        _save(successor, reach)
+        ends_at = now + overlap
+        old.overlap_ends_at = ends_at if old.expires_at is None else min(ends_at, old.expires_at)
+        old.updated_by = principal.id
         old.save(update_fields=["overlap_ends_at", "updated_at", "updated_by"])
+        policies.require_issuable(successor, reach, now)  # now that the old one makes room for it
         told = {
             "successor": str(successor.pk),
             "reason": reason or Reason.ROUTINE,
             "overlap_ends_at": old.overlap_ends_at.isoformat(),
         }
-        services.tell(principal, old, "ROTATED", told | services.described(successor))
+        services.tell(principal, old, "ROTATED", told | services.described(successor, reach or ()))
     return successor
+
+
+def _is_own(principal: Principal, token: Token) -> bool:
+    return principal.token is not None and bool(principal.token.pk == token.pk)
 
 
 def _require_rotation(principal: Principal, token: Token) -> None:
     """A token may rotate itself if it has the scope for that; else who may manage it. Raises as require()."""
-    if principal.token is None or principal.token.pk != token.pk:
-        require_management(principal, token)
-    else:
+    if _is_own(principal, token):
         require(principal, ROTATE_ITSELF, token.realm)
+    else:
+        require_management(principal, token)
 
 
 def overlap_of(seconds: int | None, reason: str | None) -> timedelta:
@@ -107,36 +122,49 @@ def overlap_of(seconds: int | None, reason: str | None) -> timedelta:
     return DEFAULT_OVERLAP if seconds is None else timedelta(seconds=seconds)
 
 
-def _require_alive(token: Token, now: datetime) -> None:
-    """Raises TokenRevoked, ValidationError."""
+def _require_alive(token: Token, demands: Iterable[Demand], now: datetime) -> None:
+    """Neither by itself nor by a policy has it ended. Raises TokenRevoked, ValidationError."""
     state = token.state(now)
     if state in (State.REVOKED, State.DELETED):
         raise TokenRevoked
     if state is not State.ACTIVE:
         raise ValidationError(f"The token is {state}. Issue a new one.")
+    for name, over in ((one.organization_name, _refusal(token, one, now)) for one in demands):
+        if over is not None and over.code == policy.EXPIRED:
+            raise ValidationError(f"{name}: {over.why}")
 
 
-def _successor(principal: Principal, old: T, expires_at: datetime | None, now: datetime) -> T:
-    """An unsaved token with the rights of the old one. Raises ValidationError, PermissionDenied.
+def _refusal(token: Token, demand: Demand, now: datetime) -> policy.Breach | None:
+    return policy.refusal(policy.at_use(token, demand.terms, Occasion(now)))
 
-    A token that rotates itself grants nothing: the rights are those it has. It is not given longer either.
+
+def _grant(
+    principal: Principal,
+    successor: Token,
+    reach: set[UUID] | None,
+    expires_at: datetime | None,
+    demands: Iterable[Demand],
+    now: datetime,
+) -> None:
+    """Give it a value, and the rights of the old one for as long. Raises ValidationError, PermissionDenied.
+
+    A token that rotates itself grants nothing: the rights are those it has. It is not given longer either,
+    and answers to whoever made the first of them.
     """
-    is_own = principal.token is not None and principal.token.pk == old.pk
+    old = cast(Token, successor.rotated_from)
+    is_own = _is_own(principal, old)
     parent = None if is_own else principal.expires_at
-    reach, policies = services.bound_to(old), Policies()
-    successor = type(old)(**{name: getattr(old, name) for name in (*KEPT, *KEPT_OF_A_PERSON[old.kind])})
-    successor.rotated_from = old
-    longest = _longest(old, parent, policies.of(old, reach), now)
+    longest = _longest(old, parent, demands, now)
     if is_own and expires_at is not None and longest is not None and expires_at > longest:
         raise Unauthorized("A token that rotates itself lives no longer than it was given. Use another one.")
     successor.expires_at = longest if expires_at is None else expires_at
     services.prepare(principal, successor)
-    if not is_own:
+    if is_own:
+        successor.created_by = old.created_by
+    else:
         services.require_grantable(principal, successor, before=frozenset())
         services.require_reach(principal, successor, reach)
     services.require_expiry(parent, successor.expires_at, now)
-    policies.require_issuable(successor, reach, now, without={Rule.LIVE_TOKENS})
-    return successor
 
 
 def _longest(
@@ -154,9 +182,8 @@ def _longest(
     return min(ends, default=None)
 
 
-def _save(successor: Token, old: Any) -> None:
+def _save(successor: Any, reach: set[UUID] | None) -> None:
     successor.save(force_insert=True)
-    if old.realm is None:
-        made: Any = successor
-        made.organizations.set(services.bound_to(old) or ())
-        made.lost_organizations.set(old.lost_organizations.all())
+    if successor.realm is None:
+        successor.organizations.set(reach or ())
+        successor.lost_organizations.set(successor.rotated_from.lost_organizations.all())

@@ -471,7 +471,7 @@ def _require_another(principal: Principal, token: Token) -> None:
         return
     if asking.pk == token.pk:
         raise Unauthorized(NOT_ITSELF)
-    if token.realm is None and not asking.covers_all_organizations:
+    if token.realm is None and not _reaches_all(asking):
         reach = bound_to(token)
         if reach is None or not reach <= set(principal.organization_ids):
             raise Unauthorized(BOUND)
@@ -498,10 +498,17 @@ def require_reach(principal: Principal, token: Token, organizations: Collection[
     if principal.is_trusted or token.realm is not None:
         return
     if organizations is None:
-        if principal.token is not None and not principal.token.covers_all_organizations:
+        if principal.token is not None and not _reaches_all(principal.token):
             raise Unauthorized(BOUND)
+        for barred in principal.barred:  # by their policies, which would admit a newer token
+            principal.require_admitted(barred)
     elif not set(organizations) <= set(principal.organization_ids):
         raise Organization.DoesNotExist
+
+
+def _reaches_all(asking: Any) -> bool:
+    """Whether a personal token reaches each organization of its owner, and lost none that they had left."""
+    return asking.covers_all_organizations and not asking.lost_organizations.exists()
 
 
 def locked(token: T) -> T:

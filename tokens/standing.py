@@ -329,7 +329,7 @@ def _terms(organization: str) -> tuple[str, ...]:
 
 def older_siblings(model: type[Token]) -> Subquery:
     """How many living tokens of its owner are older, null for none. An index has (owner, id), by age."""
-    siblings = model.objects.living(Now()).filter(owner=OuterRef("owner"), pk__lt=OuterRef("pk"))
+    siblings = model.objects.counted(Now()).filter(owner=OuterRef("owner"), pk__lt=OuterRef("pk"))
     return Subquery(siblings.order_by().values("owner").annotate(n=Count("pk")).values("n"))
 
 

@@ -24,7 +24,7 @@ from tokens.policy import Terms
 from tokens.standing import Usability
 
 ORDER = ("created_at", "updated_at", "name", "expires_at", "last_used_at", "is_active")
-HIDDEN = ("digest", "pepper_id", "deleted_at", "rotation_key")
+HIDDEN = ("digest", "pepper_id", "deleted_at", "idempotency_key")
 """Columns that no answer shows."""
 REVOCATION = ("id", "revoked_at", "revoked_by", "revoked_reason")
 SUCCESSION = ("id", "created_at", "rotated_from_id")

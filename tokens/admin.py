@@ -1,12 +1,14 @@
 """Tokens and their use, for operators. No page shows a value, but the one that answers the issuing.
 
-Neighbours: admin_forms.py (what is typed), admin_filters.py (what is narrowed by), services.py.
+Neighbours: admin_forms.py (what is typed), admin_filters.py (what is narrowed by), admin_deeds.py (what is
+done to several), admin_policies.py, services.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -18,19 +20,25 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django.views.decorators.debug import sensitive_variables
 
 from accounts.models import User
-from organizations.access import Principal, operator
+from organizations.access import Principal
 from organizations.models import Organization
-from organizations.operators import OperatorAdmin, ReadOnlyAdmin
-from tokens import secret, services
+from organizations.operators import ReadOnlyAdmin
+from tokens import secret, services, standing
+from tokens.admin_deeds import DeedAdmin
 from tokens.admin_filters import ExpiryFilter, OrphanFilter, StateFilter, UseFilter, VerbFilter
-from tokens.admin_forms import APITokenForm, PersonalAccessTokenForm, RevokeForm
-from tokens.models import APIToken, PersonalAccessToken, Token, TokenQuerySet, TokenUsage
+from tokens.admin_forms import APITokenForm, PersonalAccessTokenForm
+from tokens.admin_policies import TokenPolicyAdmin
+from tokens.models import APIToken, PersonalAccessToken, Token, TokenPolicy, TokenUsage
 from tokens.secret import Malformed, TokenKind
+from tokens.standing import Status
 
 MODELS: dict[TokenKind, type[APIToken | PersonalAccessToken]] = {
     TokenKind.API: APIToken,
@@ -39,9 +47,6 @@ MODELS: dict[TokenKind, type[APIToken | PersonalAccessToken]] = {
 
 # So long that it is no hint or name any more: a value, or most of one, that must not reach a URL or a page.
 PASTED = re.compile(r"tol[ap]_[0-9A-Za-z]{12,}")
-
-MOST_AT_ONCE = 500
-TOO_MANY = f"At most {MOST_AT_ONCE} at once. Choose fewer, or use manage.py revoketokens."
 
 RECORD_FIELDS = (
     "id",
@@ -68,7 +73,7 @@ def find_pasted(text: str) -> Token | None:
     return MODELS[secret.parse(value)].objects.with_value(value).first()
 
 
-class TokenAdmin(OperatorAdmin):
+class TokenAdmin(DeedAdmin):
     list_display = (
         "name",
         "hint",
@@ -84,20 +89,36 @@ class TokenAdmin(OperatorAdmin):
     list_select_related = ("owner",)
     search_help_text = "A name, an owner, a hint, an id, or a whole token, which is matched and not kept."
     autocomplete_fields: ClassVar[tuple[str, ...]] = ("owner",)
-    actions = ("revoke_chosen",)
-    typed: ClassVar[tuple[str, ...]] = ("name", "description", "scopes", "expires_at")
+    typed: ClassVar[tuple[str, ...]] = (
+        "name",
+        "description",
+        "scopes",
+        "not_before",
+        "expires_at",
+        "allowed_addresses",
+    )
+    standing_fields: ClassVar[tuple[str, ...]] = (
+        "accepted_now",
+        "predecessor",
+        "successor",
+        "overlap_ends_at",
+    )
     whatever_stays_unsaid = "none"
 
     def get_fieldsets(self, request: HttpRequest, obj: Token | None = None) -> Any:
         if obj is None:
             return [(None, {"fields": ("owner", *self.typed, "tags")})]
-        return [(None, {"fields": ("owner", *self.typed, "tags")}), ("Record", {"fields": RECORD_FIELDS})]
+        return [
+            (None, {"fields": ("owner", *self.typed, "tags")}),
+            ("Standing", {"fields": self.standing_fields}),
+            ("Record", {"fields": RECORD_FIELDS}),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
         rights = () if obj.revoked_at is None else tuple(set(self.typed) - {"name", "description"})
-        return ("owner", *rights, *RECORD_FIELDS)
+        return ("owner", *rights, *self.standing_fields, *RECORD_FIELDS)
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return super().has_change_permission(request, obj) and (obj is None or obj.deleted_at is None)
@@ -128,6 +149,30 @@ class TokenAdmin(OperatorAdmin):
     @admin.display(description="scopes")
     def scopes_listed(self, token: Token) -> str:
         return ", ".join(token.scopes) or self.whatever_stays_unsaid
+
+    # --- standing
+
+    @admin.display(description="accepted now")
+    def accepted_now(self, token: Token) -> str:
+        """Whether and why not, and what ends it next; of the token as such and where that differs."""
+        here, now = standing.standings([token])[token.pk], timezone.now()
+        names = {place.organization_id: place.grant.name for place in here.places}
+        lines = [
+            f"{names[status.organization_id]}: {_told(status)}" if status.organization_id else _told(status)
+            for status in self.statuses(here, now)
+        ]
+        return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
+
+    def statuses(self, here: Any, now: datetime) -> list[Status]:
+        return [here.status(now)]
+
+    @admin.display(description="rotated from")
+    def predecessor(self, token: Token) -> str:
+        return _link(token.rotated_from)
+
+    @admin.display(description="rotated to")
+    def successor(self, token: Token) -> str:
+        return _link(type(token).objects.filter(rotated_from=token).first())
 
     # --- search
 
@@ -196,67 +241,27 @@ class TokenAdmin(OperatorAdmin):
             "It disappears for its owner. Here and in the audit trail it stays to be seen.",
         ]
 
-    @admin.action(description="Revoke the chosen tokens", permissions=["change"])
-    def revoke_chosen(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> HttpResponse | None:
-        if queryset.count() > MOST_AT_ONCE:
-            self.message_user(request, TOO_MANY, messages.ERROR)
-            return None
-        return self._ask(request, queryset.select_related("owner"), RevokeForm())
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.revoke_view)
-        name = f"{self.opts.app_label}_{self.opts.model_name}_revoke"
-        return [path("revoke/", view, name=name), *super().get_urls()]
+ENDS_BY = {"expires_at": "its expiry", "rotation": "the end of the overlap"}
 
-    def revoke_view(self, request: HttpRequest) -> HttpResponse:
-        """Asks before it acts. What is hit is pinned by id, not by the filters of the list it came from."""
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        sent = request.POST if request.method == "POST" else request.GET
-        try:
-            tokens = self._chosen(request, sent.getlist("tokens"))
-        except ValidationError as fault:
-            self.message_user(request, " ".join(fault.messages), messages.ERROR)
-            return redirect(self.url("changelist"))
-        form = RevokeForm(request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            return self._revoke(request, tokens, form.cleaned_data["reason"])
-        return self._ask(request, tokens, form)
 
-    def _chosen(self, request: HttpRequest, ids: list[str]) -> TokenQuerySet[Any]:
-        """Raises ValidationError when one of them is no token: nothing chosen is passed over in silence."""
-        if len(ids) > MOST_AT_ONCE:
-            raise ValidationError(TOO_MANY)
-        field = forms.ModelMultipleChoiceField(self.get_queryset(request).select_related("owner"))
-        field.error_messages["required"] = "Choose at least one token."
-        return cast("TokenQuerySet[Any]", field.clean(ids))
+def _told(status: Status) -> str:
+    if status.reason is not None:
+        return f"No. {status.reason}"
+    if status.ends_at is None or status.ends_by is None:
+        return "Yes. Nothing ends it by itself."
+    by = ENDS_BY.get(status.ends_by) or f"the policy: {status.ends_by.replace('_', ' ')}"
+    return f"Yes, until {localize(timezone.localtime(status.ends_at))}, by {by}."
 
-    def _ask(self, request: HttpRequest, tokens: models.QuerySet[Any], form: RevokeForm) -> HttpResponse:
-        now = timezone.now()
-        rows = [(token, token.state(now)) for token in tokens]
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": "Revoke tokens",
-            "rows": rows,
-            "form": form,
-            "already": sum(token.revoked_at is not None for token, _ in rows),
-            "left": sum(token.revoked_at is None for token, _ in rows),
-            "action_url": self.url("revoke"),
-            "back_url": self.url("changelist"),
-        }
-        return TemplateResponse(request, "admin/tokens/revoke_confirmation.html", context)
 
-    def _revoke(self, request: HttpRequest, tokens: TokenQuerySet[Any], reason: str) -> HttpResponse:
-        chosen, revoked = tokens.count(), 0
-        batch: list[Any]
-        for batch in services.revoke_many(operator(request.user), tokens, reason=reason):
-            revoked += len(batch)
-            for token in batch:
-                self.log_change(request, token, "Revoked.")
-        before = f" {chosen - revoked} had been revoked before." if chosen > revoked else ""
-        self.message_user(request, f"Tokens revoked: {revoked}.{before}", messages.SUCCESS)
-        return redirect(self.url("changelist"))
+def _link(token: Token | None) -> str:
+    if token is None:
+        return "-"
+    url = reverse(f"admin:tokens_{token._meta.model_name}_change", args=[token.pk])
+    return format_html('<a href="{}">{}</a>', url, token)
+
+
+admin.site.register(TokenPolicy, TokenPolicyAdmin)
 
 
 @admin.register(APIToken)
@@ -265,8 +270,14 @@ class APITokenAdmin(TokenAdmin):
     list_filter = (*TokenAdmin.list_filter, OrphanFilter)
     search_fields = ("name", "hint", "owner__name")
 
+    standing_fields = (*TokenAdmin.standing_fields, "orphaned")
+
     def owners(self) -> models.QuerySet[Any]:
         return Organization.objects.live()
+
+    @admin.display(boolean=True)
+    def orphaned(self, token: APIToken) -> bool:
+        return APIToken.objects.filter(pk=token.pk).orphaned().exists()
 
 
 @admin.register(PersonalAccessToken)
@@ -276,6 +287,9 @@ class PersonalAccessTokenAdmin(TokenAdmin):
     autocomplete_fields = ("owner", "organizations")
     typed = (*TokenAdmin.typed, "covers_all_organizations", "organizations")
     whatever_stays_unsaid = "those of its owner"
+
+    def statuses(self, here: Any, now: datetime) -> list[Status]:
+        return [here.status(now), *here.status_by_organization(now)]
 
     def owners(self) -> models.QuerySet[Any]:
         return User.objects.get_queryset().filter(is_active=True)

@@ -7,6 +7,7 @@ neither saved nor shown again when the form comes back with an error.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,17 @@ from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from organizations.models import Organization, OrgMembership
 from organizations.operators import LinesField, ScopesField, ServiceForm
 from organizations.validators import validate_plain_text
 from tokens import secret, services
-from tokens.models import APIToken, PersonalAccessToken, Token
+from tokens.models import LONGEST_LIFE, APIToken, PersonalAccessToken, Token
+from tokens.rotation import LONGEST_OVERLAP, Reason, overlap_of
 
+DESCRIBED = ("name", "description", "scopes", "not_before", "expires_at", "allowed_addresses", "tags")
 REACH = frozenset({"covers_all_organizations", "organizations"})
 
 
@@ -38,6 +42,9 @@ def redacted(data: QueryDict | None) -> QueryDict | None:
 
 class TokenForm(ServiceForm):
     scopes = ScopesField()
+    allowed_addresses = LinesField(
+        required=False, help_text="Networks, one per line: 192.0.2.0/24. Empty: from wherever."
+    )
     tags = LinesField(required=False, help_text="One per line.")
 
     def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
@@ -46,9 +53,11 @@ class TokenForm(ServiceForm):
             scopes.offer(self.instance.scopes)
         if "expires_at" in self.fields:
             self.fields["expires_at"].help_text = "UTC. Empty: it does not expire."
+        if "not_before" in self.fields:
+            self.fields["not_before"].help_text = "UTC. Empty: from now on."
 
     def described(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: values[name] for name in ("name", "description", "scopes", "expires_at", "tags")}
+        return {name: values[name] for name in DESCRIBED}
 
     def change(self, record: Token, changes: dict[str, Any]) -> Token:
         return services.update_token(self.principal, record, changes)
@@ -59,7 +68,7 @@ class APITokenForm(TokenForm):
 
     class Meta:
         model = APIToken
-        fields = ("owner", "name", "description", "scopes", "expires_at", "tags")
+        fields = ("owner", *DESCRIBED)
 
     def create(self, values: dict[str, Any]) -> APIToken:
         return services.create_api_token(
@@ -72,16 +81,7 @@ class PersonalAccessTokenForm(TokenForm):
 
     class Meta:
         model = PersonalAccessToken
-        fields = (
-            "owner",
-            "name",
-            "description",
-            "scopes",
-            "expires_at",
-            "covers_all_organizations",
-            "organizations",
-            "tags",
-        )
+        fields = ("owner", *DESCRIBED, *sorted(REACH))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,3 +142,43 @@ class RevokeForm(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(redacted(data), *args, **kwargs)
+
+
+class ExpireForm(forms.Form):
+    days = forms.IntegerField(
+        min_value=1, max_value=LONGEST_LIFE.days - 1, label="In days", help_text="Counted from now."
+    )
+
+
+class RotateForm(forms.Form):
+    """Its cleaned data are what rotation.rotate() takes."""
+
+    reason = forms.ChoiceField(
+        choices=[(reason.value, reason.value.lower()) for reason in Reason],
+        initial=Reason.ROUTINE.value,
+        help_text="After a leak the old value ends at once.",
+    )
+    overlap_hours = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=LONGEST_OVERLAP.days * 24,
+        help_text="So long the old value works on. Empty: an hour; none after a leak.",
+    )
+    days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=LONGEST_LIFE.days - 1,
+        label="New value works for days",
+        help_text="Empty: as long as the old one was given.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        hours, days = values.pop("overlap_hours", None), values.pop("days", None)
+        values["overlap_seconds"] = None if hours is None else hours * 3600
+        values["expires_at"] = None if days is None else timezone.now() + timedelta(days=days)
+        try:
+            overlap_of(values["overlap_seconds"], values.get("reason"))
+        except ValidationError as refused:
+            self.add_error("overlap_hours", refused.messages)
+        return values

@@ -23,7 +23,7 @@ def validate_networks(names: list[str]) -> None:
         except ValueError:
             raise ValidationError(
                 "%(name)s is no network.%(meant)s Write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.",
-                code="invalid",
+                code="no_network",  # for "invalid" a JSON field has words of its own
                 params={"name": repr(name[:80]), "meant": _meant(name)},
             ) from None
 

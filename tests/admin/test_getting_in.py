@@ -15,8 +15,12 @@ from tokens.models import APIToken
 PAGES = [f"{model._meta.app_label}_{model._meta.model_name}_changelist" for model in admin.site._registry] + [
     "index",
     "tokens_apitoken_add",
-    "tokens_apitoken_revoke",
-    "tokens_personalaccesstoken_revoke",
+    "tokens_tokenpolicy_add",
+    *(
+        f"tokens_{kind}_{deed}"
+        for kind in ("apitoken", "personalaccesstoken")
+        for deed in ("revoke", "rotate", "expire")
+    ),
 ]
 
 
@@ -66,6 +70,7 @@ def test_everything_an_operator_needs_is_on_the_index_and_djangos_groups_are_not
         "Groups",
         "API tokens",
         "Personal access tokens",
+        "Token policies",
         "Events",
         "Token usage",
     ):

@@ -143,7 +143,7 @@ def test_an_impossible_choice_is_told_and_revokes_nothing(desk: Desk, world: Wor
 def test_too_many_at_once_are_left_to_the_command(
     desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tokens.admin.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("tokens.admin_deeds.Revoking.most", 1)
     tokens = [make_api_token(world.acme) for _ in range(2)]
     answer = choose(desk, *tokens)
     assert "manage.py revoketokens" in text(desk.client.get(answer["Location"]))

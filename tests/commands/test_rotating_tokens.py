@@ -147,6 +147,15 @@ def test_what_is_refused_is_listed_by_token_stops_nothing_and_is_status_1(run: R
     assert (table.status, len(re.findall("refused .*Tokens must expire here", table.out))) == (1, 1)
 
 
+def test_a_value_that_leaks_during_its_overlap_is_not_passed_over_as_done(run: Run, world: World) -> None:
+    token = make_api_token(world.acme)
+    rotation.rotate(SETUP, token, overlap_seconds=3600)
+    assert outcomes(run("rotatetokens", "--id", str(token.pk), "--json")) == {"passed over": ["machine"]}
+    ran = run("rotatetokens", "--id", str(token.pk), "--reason", "leak", "--json")
+    assert (ran.status, outcomes(ran)) == (1, {"refused": ["machine"]})
+    assert "revoke this one if its value has leaked" in ran.json["tokens"][0]["why"]
+
+
 def test_the_orphaned_are_rotated_alone(run: Run, world: World) -> None:
     left = services.create_api_token(person(world.admin), organization_id=world.acme.pk, name="left behind")
     make_api_token(world.acme)

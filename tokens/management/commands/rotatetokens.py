@@ -87,7 +87,13 @@ class Command(Sweep):
         services.require_expiry(None, self.how.get("expires_at"), self.now)
 
     def hit(self, tokens: TokenQuerySet[Any], chosen: Selection) -> TokenQuerySet[Any]:
-        return tokens.living(self.now).filter(~self._is_made_lately(chosen), overlap_ends_at__isnull=True)
+        return tokens.living(self.now).filter(~self._is_made_lately(chosen) & ~self._is_rotated())
+
+    def _is_rotated(self) -> Q:
+        """After a leak only once the old value is over: until then somebody must hear that it still works."""
+        if self.how["reason"] == Reason.LEAK:
+            return Q(overlap_ends_at__isnull=False, overlap_ends_at__lte=self.now)
+        return Q(overlap_ends_at__isnull=False)
 
     def _is_made_lately(self, chosen: Selection) -> Q:
         """Successors: among them those of an earlier run of this command, and those of this one."""
@@ -136,7 +142,7 @@ class Command(Sweep):
 
     def _known(self, tokens: TokenQuerySet[Any], chosen: Selection) -> TokenQuerySet[Any]:
         """What an earlier run has rotated or made."""
-        is_rotated = Q(overlap_ends_at__gt=self.now - SETTLED_AFTER)
+        is_rotated = self._is_rotated() & Q(overlap_ends_at__gt=self.now - SETTLED_AFTER)
         known = tokens.live().filter(is_rotated | self._is_made_lately(chosen), revoked_at__isnull=True)
         return known.select_related("rotated_to")
 

@@ -48,13 +48,13 @@ def hold(names: Collection[str], address: str) -> bool:
 def site_of(address: str) -> str | None:
     """Its /24 (IPv4) or /48 (IPv6): what one subscriber or site has. None for what is no address."""
     block = _block(address, SITE_BITS)
-    return block and str(block)
+    return None if block is None else str(block)
 
 
 def host_of(address: str) -> str | None:
     """Itself (IPv4), or the start of its /64 (IPv6), all of which one host has. None for no address."""
     block = _block(address, HOST_BITS)
-    return block and str(block.network_address)
+    return None if block is None else str(block.network_address)
 
 
 def _block(address: str, bits: Mapping[int, int]) -> Network | None:

@@ -135,6 +135,8 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail has them
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# A session older than this asks for the password again before it gives administrative rights to a token.
+STEP_UP_MINUTES = env.int("STEP_UP_MINUTES", default=60)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"

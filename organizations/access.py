@@ -104,6 +104,17 @@ class Barred(Denied):
         super().__init__(bar.message)
 
 
+class StepUpRequired(Denied):
+    """A session too old for what is asked: its person shows once more who they are."""
+
+    def __init__(self) -> None:
+        self.extensions = {"code": "STEP_UP_REQUIRED", "loginURL": "/v1/login"}
+        super().__init__(
+            "This gives administrative rights, and it is a while since you logged in. "
+            "Log in again (POST /v1/login, or the log-in page), then repeat it."
+        )
+
+
 class OrganizationUnclear(ValidationError):
     """More than one organization could be meant."""
 
@@ -154,6 +165,7 @@ class Principal:
     `grants`: organization id -> Grant; the key None holds what a person may do with their own things.
     `barred`: organization id -> why this credential is not admitted there; such an id is in no grant.
     `reported`: rules that would refuse this credential, were they enforced.
+    `is_fresh`: whether whoever acts has shown who they are lately enough; a credential does at each request.
     `limit`: the token's own canonical scopes, None for no limit of its own.
     `confirm`: run inside every write's transaction; raises when the credential died meanwhile.
     """
@@ -168,6 +180,7 @@ class Principal:
     user: Any = None
     token: Any = None
     expires_at: datetime | None = None
+    is_fresh: bool = True
     confirm: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     @property

@@ -134,6 +134,11 @@ def covers(held: Collection[str], asked: str) -> bool:
     return not _COVERED_BY.get(asked, frozenset()).isdisjoint(held)
 
 
+def is_administrative(name: str) -> bool:
+    """Whether a canonical scope is of the verb admin."""
+    return _PARSED[name].verb is Verb.admin
+
+
 def common(some: Collection[str], others: Collection[str]) -> frozenset[str]:
     """What two sets of canonical scopes both allow."""
     return frozenset(name for name in CATALOGUE if covers(some, name) and covers(others, name))

@@ -14,6 +14,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -24,6 +25,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
+from accounts.receivers import LOGGED_IN_AT
 from audit import context
 from organizations.access import ANONYMOUS, Barred, Kind, Principal, grants_of
 from organizations.models import Organization
@@ -117,7 +119,7 @@ def _standing(kind: TokenKind, value: str) -> Standing | None:
     return READINGS[model].standing.read(rows) if rows else None
 
 
-def person(user: AbstractBaseUser) -> Principal:
+def person(user: AbstractBaseUser, *, is_fresh: bool = True) -> Principal:
     """Somebody with a session. One query, for what their memberships grant."""
     return Principal(
         Kind.SESSION,
@@ -125,6 +127,7 @@ def person(user: AbstractBaseUser) -> Principal:
         label=str(user),
         grants=grants_of([user.pk])[user.pk],
         user=user,
+        is_fresh=is_fresh,
     )
 
 
@@ -222,7 +225,10 @@ def _page(request: HttpRequest) -> str:
 
 
 def _of_session(request: HttpRequest) -> Principal:
-    return person(request.user) if request.user.is_authenticated else ANONYMOUS
+    if not request.user.is_authenticated:
+        return ANONYMOUS
+    age = timezone.now().timestamp() - request.session.get(LOGGED_IN_AT, 0)
+    return person(request.user, is_fresh=age < settings.STEP_UP_MINUTES * 60)
 
 
 def _bearer(header: str) -> str:

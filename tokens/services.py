@@ -21,12 +21,13 @@ from audit.services import draft, record, record_many
 from organizations.access import (
     InsufficientScopes,
     Principal,
+    StepUpRequired,
     Unauthorized,
     require,
     writing,
 )
 from organizations.models import Organization, OrgMembership
-from organizations.scopes import covers
+from organizations.scopes import covers, is_administrative
 from tokens import networks, secret
 from tokens.models import (
     LONGEST_LIFE,
@@ -462,6 +463,8 @@ def require_grantable(principal: Principal, token: Token, *, before: frozenset[s
             require(principal, scope, token.realm)
     if added != frozenset():
         _require_another(principal, token)
+    if not principal.is_fresh and (added is None or any(is_administrative(scope) for scope in added)):
+        raise StepUpRequired().at(token.realm)
 
 
 def _require_another(principal: Principal, token: Token) -> None:

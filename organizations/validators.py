@@ -42,6 +42,6 @@ def validate_domains(names: list[str]) -> None:
         except ValidationError:
             raise ValidationError(
                 "%(name)s is no domain. Write it as example.org, without @ and in ASCII.",
-                code="invalid",
+                code="no_domain",
                 params={"name": repr(name[:80])},
             ) from None

@@ -18,22 +18,35 @@ def validate_networks(names: list[str]) -> None:
     if len(names) > MOST_NETWORKS:
         raise ValidationError(f"At most {MOST_NETWORKS} networks; these are {len(names)}.")
     for name in names:
-        try:
-            ip_network(name)
-        except ValueError:
+        if not _is_network(name):
             raise ValidationError(
                 "%(name)s is no network.%(meant)s Write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.",
                 code="no_network",  # for "invalid" a JSON field has words of its own
                 params={"name": repr(name[:80]), "meant": _meant(name)},
-            ) from None
+            )
+
+
+def _is_network(name: str) -> bool:
+    """Of IPv4 in the dress of IPv6 nothing would ever be held: addresses are asked for without it."""
+    try:
+        return _undressed(ip_network(name)) is None
+    except ValueError:
+        return False
+
+
+def _undressed(network: Network) -> IPv4Network | None:
+    """The IPv4 network that one of IPv4-mapped addresses stands for (RFC 4291, 2.5.5.2)."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return IPv4Network(f"{mapped}/{network.prefixlen - 96}") if mapped and network.prefixlen >= 96 else None
 
 
 def _meant(name: str) -> str:
-    """What a network with bits of a host in it was probably to be."""
+    """What a network with bits of a host in it, or one of IPv4-mapped addresses, was probably to be."""
     try:
-        return f" Did you mean {ip_network(name, strict=False)}?"
+        network = ip_network(name, strict=False)
     except ValueError:
         return ""
+    return f" Did you mean {_undressed(network) or network}?"
 
 
 def hold(names: Collection[str], address: str) -> bool:

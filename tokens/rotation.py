@@ -75,6 +75,7 @@ def rotate(
             if is_again and (reason != Reason.LEAK or old.state(now) is not State.ACTIVE):
                 return known
             raise AlreadyRotated(known)
+        services.hold_memberships(old)
         reach, policies = services.bound_to(old), Policies()
         demands = policies.of(old, reach)
         _require_alive(old, demands, now)

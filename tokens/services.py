@@ -136,6 +136,7 @@ def create_personal_access_token(
     _draft(principal, token)
     Policies().require_issuable(token, organizations, timezone.now())
     with writing(principal):
+        hold_memberships(token)
         token.save(force_insert=True)
         if organizations:
             token.organizations.set(cast(Any, organizations))
@@ -518,6 +519,14 @@ def locked(token: T) -> T:
     """The row as it is now, held until the transaction ends. Raises DoesNotExist."""
     found: T = type(token).objects.live().select_for_update(no_key=True).get(pk=token.pk)
     return found
+
+
+def hold_memberships(token: Token) -> None:
+    """Whoever takes the owner of a personal token out of an organization was first, or waits and finds it."""
+    if token.realm is None:
+        list(
+            OrgMembership.objects.filter(user=token.owner_id).select_for_update(no_key=True).values_list("pk")
+        )
 
 
 def tell(principal: Principal, token: Token, what: str, changes: dict[str, Any]) -> None:

@@ -1,55 +1,34 @@
 """Where two act at the same moment, on PostgreSQL: never without an owner, never in twice."""
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import IntegrityError, connection
+from django.db import connection
 
 from accounts import services as accounts
 from accounts.models import User
 from audit.models import Event
 from organizations import invitations, services
 from organizations.models import Invite, Organization, OrgMembership, Role
+from tests import races
 from tests.conftest import World
 from tests.factories import SETUP, join
 from tests.organizations.mailbox import link_secret
-from tests.organizations.people import outcome
 from tokens.authentication import person
 
 pytestmark = [
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer"),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer"),
     pytest.mark.django_db(transaction=True),
 ]
-PATIENCE_SECONDS = 20
 PASSWORD = "a staple battery horse"
 
 
 @pytest.fixture
-def together() -> Iterator[Callable[..., list[str]]]:
-    """together(act, act, ...): all at the same moment, each on a connection of its own; what came of them."""
-
-    def run(act: Callable[[], Any], ready: threading.Barrier) -> str:
-        try:
-            connection.ensure_connection()
-            ready.wait(PATIENCE_SECONDS)
-            return outcome(act)
-        except IntegrityError:
-            return "conflict"
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-
-        def all_at_once(*acts: Callable[[], Any]) -> list[str]:
-            ready = threading.Barrier(len(acts))
-            futures = [pool.submit(run, act, ready) for act in acts]
-            return sorted(future.result(PATIENCE_SECONDS) for future in futures)
-
-        yield all_at_once
+def together() -> Callable[..., list[str]]:
+    """together(act, act, ...): what came of them."""
+    return races.together
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Every address of the service."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from accounts import views as accounts
 from config import health, pages
@@ -17,6 +17,7 @@ urlpatterns = [
     path("query", graphql, name="query"),
     path("graphql", pages.in_browsers(graphql), name="graphql"),
     path("v1/scopes", organizations.scopes),
+    path("v1/", include("tokens.urls")),
     path("v1/login", accounts.LogIn.as_view()),
     path("v1/logout", accounts.LogOut.as_view()),
     path("invite/<str:secret>/", pages.under_policy(accounts.Invitation.as_view()), name="invite"),

@@ -60,6 +60,7 @@ class Kind(StrEnum):
     API_TOKEN = "api_token"
     OPERATOR = "operator"  # a staff member in the Django admin
     COMMAND = "command"  # a management command
+    HOLDER = "holder"  # whoever has shown a token's value; see holder()
 
 
 class Denied(PermissionDenied):
@@ -255,6 +256,14 @@ ANONYMOUS = Principal(Kind.ANONYMOUS, label="anonymous")
 def command(name: str) -> Principal:
     """The actor behind a management command. `name` as typed, for the audit trail."""
     return Principal(Kind.COMMAND, id=name, label=f"manage.py {name}")
+
+
+def holder(token: Any) -> Principal:
+    """Somebody, anybody, who has a token's value and did not log in with it.
+
+    Granted nothing anywhere. What possession alone allows is in tokens.services.revoke.
+    """
+    return Principal(Kind.HOLDER, id=str(token.pk), label=str(token), token=token)
 
 
 def operator(user: Any) -> Principal:

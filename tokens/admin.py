@@ -275,9 +275,10 @@ class APITokenAdmin(TokenAdmin):
     def owners(self) -> models.QuerySet[Any]:
         return Organization.objects.live()
 
-    @admin.display(boolean=True)
-    def orphaned(self, token: APIToken) -> bool:
-        return APIToken.objects.filter(pk=token.pk).orphaned().exists()
+    @admin.display(description="orphaned")
+    def orphaned(self, token: APIToken) -> str:
+        is_orphan = APIToken.objects.filter(pk=token.pk).orphaned().exists()
+        return "Yes: its creator is no active member any more." if is_orphan else "no"
 
 
 @admin.register(PersonalAccessToken)

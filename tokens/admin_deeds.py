@@ -193,8 +193,8 @@ class DeedAdmin(OperatorAdmin):
         self, request: HttpRequest, tokens: models.QuerySet[Any], deed: Deed, form: forms.Form
     ) -> HttpResponse:
         now = timezone.now()
-        rows = [(token, token.state(now)) for token in tokens]
-        left = sum(deed.hits(token, now) for token, _ in rows)
+        rows = [(token, token.state(now), deed.hits(token, now)) for token in tokens]
+        left = sum(is_hit for *_, is_hit in rows)
         context = self.context(
             request,
             f"{deed.name.capitalize()} tokens",

@@ -1,19 +1,20 @@
 """Finding our tokens in anything that leaked: a log, a dump, a repository, a paste.
 
 Found by prefix and checksum, then looked up by digest; the text is read in pieces, and no value is kept.
-Neighbours: secret.find (the pattern), selection.py, for which a leak is one more condition.
+Neighbours: secret.find (the pattern), selection.py, for which a leak is one more condition, disclosure.py.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
 
 from tokens import peppers, secret
-from tokens.models import APIToken, PersonalAccessToken
+from tokens.models import Token, TokenQuerySet
+from tokens.usage import MODELS
 
 PIECE_BYTES = 1_048_576
 LOOKED_UP_AT_ONCE = 200
@@ -34,7 +35,7 @@ def search(stream: IO[bytes]) -> Leak:
     ours: set[UUID] = set()
     values = _each_once(_values(stream), seen)
     while batch := list(islice(values, LOOKED_UP_AT_ONCE)):
-        ours.update(_issued(batch))
+        ours.update(token.pk for token in issued(batch).values())
     return Leak(len(seen), frozenset(ours))
 
 
@@ -57,7 +58,15 @@ def _each_once(values: Iterable[str], seen: set[bytes]) -> Iterator[str]:
 
 
 @sensitive_variables()
-def _issued(values: Sequence[str]) -> Iterator[UUID]:
-    digests = [digest for value in values for digest in peppers.digests(value)]
-    for model in (APIToken, PersonalAccessToken):
-        yield from model.objects.filter(digest__in=digests).values_list("pk", flat=True)
+def issued(values: Iterable[str]) -> dict[str, Token]:
+    """Those of the values that are tokens of ours, dead ones too. A malformed one costs no query."""
+    value_of = {
+        digest: value for value in values if secret.is_well_formed(value) for digest in peppers.digests(value)
+    }
+    found: dict[str, Token] = {}
+    digests = iter(value_of)
+    while some := list(islice(digests, LOOKED_UP_AT_ONCE)):
+        for model in MODELS.values():
+            rows: TokenQuerySet[Any] = TokenQuerySet(model).filter(digest__in=some)
+            found.update((value_of[bytes(token.digest)], token) for token in rows)
+    return found

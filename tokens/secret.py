@@ -64,11 +64,16 @@ def parse(value: str) -> TokenKind:
             f"The token is {fault}: {len(value)} characters instead of {LENGTH}. "
             "Copy it again, completely and without extra characters."
         )
-    if not PATTERN.fullmatch(value) or not hmac.compare_digest(
-        checksum(value[:-CHECKSUM_LENGTH]), value[-CHECKSUM_LENGTH:]
-    ):
+    if not is_well_formed(value):
         raise Malformed("The token has a typo: its checksum does not match. Copy it again.")
     return kind
+
+
+def is_well_formed(value: str) -> bool:
+    """Whether it could have been issued, here or elsewhere."""
+    return PATTERN.fullmatch(value) is not None and hmac.compare_digest(
+        checksum(value[:-CHECKSUM_LENGTH]), value[-CHECKSUM_LENGTH:]
+    )
 
 
 def find(text: str) -> Iterator[str]:

@@ -172,9 +172,11 @@ def update_token(principal: Principal, token: T, changes: dict[str, Any]) -> T:
 def revoke(principal: Principal, token: T, *, reason: str | None) -> T:
     """End a token for good, from the next request on. A second revocation changes nothing.
 
-    Raises ValidationError for an unusable reason, and as require().
+    Whoever shows its value may, without any right: it is no secret any more, or theirs (RFC 7009).
+    Raises ValidationError for an unusable reason, and for everybody else as require().
     """
-    require_management(principal, token)
+    if principal.token != token:
+        require_management(principal, token)
     token.revoked_reason = reason or None
     token.clean_fields(exclude=_all_fields_but(token, "revoked_reason"))
     with writing(principal):

@@ -1,13 +1,16 @@
 """rotatetokens: each selected token gets a successor, whose value is printed once and stands nowhere else."""
 
+import io
 import re
 import signal
 import sqlite3
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from audit.models import Event
@@ -15,7 +18,7 @@ from organizations.models import OrgMembership
 from tests.commands.conftest import Ran, Run, Shell
 from tests.conftest import Query, World
 from tests.factories import SETUP, make_api_token, make_personal_token
-from tokens import policies, rotation, secret, services
+from tokens import peppers, policies, rotation, secret, services
 from tokens.authentication import person
 from tokens.models import APIToken, PersonalAccessToken
 from tokens.policy import Mode
@@ -187,6 +190,31 @@ def test_bad_usage_is_status_2_and_rotates_nothing(
     assert APIToken.objects.count() == 2
 
 
+class Reader(io.StringIO):
+    """Gets what is flushed, and interrupts after two values."""
+
+    got = ""
+
+    def flush(self) -> None:
+        self.got = self.getvalue()
+        if len(list(secret.find(self.got))) == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["json", "table"])
+def test_a_value_has_left_the_process_before_the_next_one_is_made(world: World, options: list[str]) -> None:
+    for _ in range(5):
+        make_api_token(world.acme)
+    reader = Reader()
+    with pytest.raises(CommandError, match="What was done stays done"):
+        call_command("rotatetokens", "--all", "--yes", *options, stdout=reader, stderr=io.StringIO())
+    made = APIToken.objects.filter(rotated_from__isnull=False)
+    assert {token.digest for token in made} == {
+        bytes(digest) for value in secret.find(reader.got) for digest in peppers.digests(value)
+    }
+    assert made.count() == 2
+
+
 def test_a_killed_run_has_printed_its_values_and_the_next_completes_it(
     shell: Shell, demo: dict[str, Any]
 ) -> None:
@@ -216,8 +244,6 @@ def test_a_killed_run_has_printed_its_values_and_the_next_completes_it(
 
 def successors(shell: Shell) -> dict[str, str]:
     """Old id -> successor's id, read behind Django's back."""
-    from uuid import UUID
-
     with sqlite3.connect(shell.folder / "database" / "db.sqlite3") as database:
         rows = database.execute(
             "SELECT rotated_from_id, id FROM tokens_apitoken WHERE rotated_from_id IS NOT NULL"

@@ -31,6 +31,7 @@ from organizations.access import ANONYMOUS, Barred, Kind, Principal, grants_of
 from organizations.models import Organization
 from tokens import peppers, secret, throttling, usage
 from tokens.models import Token
+from tokens.policy import Rule
 from tokens.secret import Malformed, TokenKind
 from tokens.standing import READINGS, BadCredential, Standing
 from tokens.throttling import Tally
@@ -68,6 +69,9 @@ def identify(value: str, now: datetime) -> Principal:
     except BadCredential as fault:
         usage.refused(token, fault.code, address, now)
         raise
+    for organization_id, bar in principal.barred.items():
+        if bar.extensions.get("policy") == Rule.INACTIVITY_LIMIT:
+            usage.lose(token, organization_id)
     if token.pepper_id != peppers.current_key_id():
         usage.redigest(token, *peppers.signed(value))
     return principal

@@ -289,6 +289,17 @@ class PersonalAccessTokenQuerySet(TokenQuerySet["PersonalAccessToken"]):
             return self.none()
         return self.live().filter(owner=principal.user.pk)
 
+    def forget(self, organization_id: UUID) -> None:
+        """Take these tokens out of an organization, until addOrganizationIDs lets them in again."""
+        left = {"organization_id": organization_id}
+        chosen = PersonalAccessToken.organizations.through._default_manager
+        chosen.filter(personalaccesstoken__in=self, **left).delete()
+        lost = PersonalAccessToken.lost_organizations.through
+        ids = self.live().filter(covers_all_organizations=True).values_list("pk", flat=True)
+        lost._default_manager.bulk_create(
+            [lost(personalaccesstoken_id=token_id, **left) for token_id in ids], ignore_conflicts=True
+        )
+
 
 class PersonalAccessToken(Token):
     """A person's key: all they may do, or as little of it as its scopes and organizations say."""
@@ -301,7 +312,8 @@ class PersonalAccessToken(Token):
     # A flag, because an empty list must not mean "all": removing the last organization would widen.
     covers_all_organizations = models.BooleanField("every organization of the owner", default=True)
     organizations = models.ManyToManyField(Organization, blank=True, related_name="personal_access_tokens")
-    # Those its owner has left: joining again does not revive what a token was once trusted with.
+    # Those its owner has left, or in which it was not used for too long: neither joining again nor a use
+    # elsewhere revives what a token was once trusted with.
     lost_organizations = models.ManyToManyField(Organization, editable=False, related_name="+")
 
     objects = PersonalAccessTokenQuerySet.as_manager()

@@ -74,6 +74,7 @@ class Gathered:
     rollup: dict[Key, Tally] = field(default_factory=dict)
     uses: dict[TokenRef, Tally] = field(default_factory=dict)
     redigests: dict[TokenRef, tuple[bytes, str]] = field(default_factory=dict)
+    lost: set[tuple[UUID, UUID]] = field(default_factory=set)
     dropped: int = 0
 
     def add(self, into: dict[K, Tally], key: K, tally: Tally) -> None:
@@ -94,6 +95,7 @@ class Gathered:
         for ref, tally in other.uses.items():
             self.add(self.uses, ref, tally)
         self.redigests.update(other.redigests)
+        self.lost |= other.lost
         self.dropped += other.dropped
 
     @property
@@ -108,6 +110,7 @@ class Gathered:
                 [model.kind, token_id, tally.count, tally.first, tally.last]
                 for (model, token_id), tally in self.uses.items()
             ],
+            "lost": [list(pair) for pair in self.lost],
         }
 
     @classmethod
@@ -117,6 +120,7 @@ class Gathered:
         for token_id, day, operation, scope, address, outcome, *tally in rows["rollup"]:
             key = Key(UUID(token_id), date.fromisoformat(day), operation, scope, address, outcome)
             back.rollup[key] = _tally(*tally)
+        back.lost = {(UUID(token_id), UUID(place)) for token_id, place in rows.get("lost", ())}
         for kind, token_id, *tally in rows["uses"]:
             back.uses[MODELS[TokenKind(kind)], UUID(token_id)] = _tally(*tally)
         return back
@@ -156,6 +160,12 @@ def redigest(token: Token, digest: bytes, pepper_id: str) -> None:
         _gathered.redigests[type(token), token.pk] = (digest, pepper_id)
 
 
+def lose(token: Token, organization_id: UUID) -> None:
+    """A personal token was not used for too long there. Written with its use elsewhere, which else revives it."""
+    with _lock:
+        _gathered.lost.add((token.pk, organization_id))
+
+
 def _note(token: Token, uses: Iterable[Use], address: str, now: datetime) -> None:
     day = now.astimezone(UTC).date()
     for use in uses:
@@ -173,7 +183,7 @@ def flush() -> int:
     with _flushing:
         with _lock:
             taken, _gathered = _gathered, Gathered()
-        if not (taken.rollup or taken.uses or taken.redigests):
+        if not (taken.rollup or taken.uses or taken.redigests or taken.lost):
             return 0
         if taken.dropped:
             log.warning("usage buffer full: %d uses were not counted", taken.dropped)
@@ -184,6 +194,7 @@ def flush() -> int:
                 _write_uses(taken.uses)
                 for (model, token_id), (digest, pepper_id) in taken.redigests.items():
                     model.objects.filter(pk=token_id).update(digest=digest, pepper_id=pepper_id)
+                _write_losses(taken.lost)
         except Error:
             with _lock:
                 _gathered.take_back(taken)
@@ -210,6 +221,7 @@ def take_in(spilled: spool.Spilled) -> bool:
         if is_first:
             _write_rollup(gathered.rollup)
             _write_uses(gathered.uses)
+            _write_losses(gathered.lost)
     spilled.path.unlink(missing_ok=True)
     return is_first
 
@@ -276,6 +288,11 @@ def _write_uses(uses: Mapping[TokenRef, Tally]) -> None:
                 [model._meta.get_field(name) for name in ("id", "usage_count", "last_used_at")],
                 [(token_id, tally.count, tally.last) for token_id, tally in batch],
             )
+
+
+def _write_losses(lost: Iterable[tuple[UUID, UUID]]) -> None:
+    for token_id, organization_id in sorted(lost):
+        PersonalAccessToken.objects.filter(pk=token_id).forget(organization_id)
 
 
 def _batches(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:

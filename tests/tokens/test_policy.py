@@ -90,6 +90,23 @@ def test_inactivity_counts_from_the_last_use(world: World, clock: Any) -> None:
     assert ask(token) == (401, "TOKEN_EXPIRED"), "a refused use must not count as one"
 
 
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_a_use_elsewhere_does_not_revive_what_was_not_used_for_too_long(
+    world: World, query: Query, clock: Any, is_bound: bool
+) -> None:
+    enforce(world.acme, "inactivity_limit", inactivity_limit_days=10)
+    chosen = [world.acme.pk, world.globex.pk] if is_bound else None
+    token = make_personal_token(world.both, organizations=chosen)
+    clock.shift(10 * DAY)
+
+    for _ in range(2):
+        reached = query(VIEWER, token=token.token).data["viewer"]["organizations"]
+        assert [one["name"] for one in reached] == ["globex"]
+        usage.flush()
+    services.update_token(person(world.both), token, {"add_organization_ids": [world.acme.pk]})
+    assert len(query(VIEWER, token=token.token).data["viewer"]["organizations"]) == 2
+
+
 def test_the_earliest_of_all_ends_ends_a_token(world: World, query: Query, clock: Any) -> None:
     demand(
         world.acme,

@@ -43,6 +43,15 @@ USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
 # Where a process that ends while the database is away leaves the uses it could not write.
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(VAR_DIR / "usage")))
 
+# --- reports of leaked tokens ------------------------------------------------------------------------
+# "id:key,id:key", public ECDSA keys on P-256: what stands between the lines of a PEM file, in one line.
+LEAK_REPORT_KEYS: dict[str, str] = {
+    key_id: key
+    for key_id, _, key in (entry.partition(":") for entry in env.list("LEAK_REPORT_KEYS", default=[]))
+}
+LEAK_REPORT_KEY_HEADER = env.str("LEAK_REPORT_KEY_HEADER", default="Github-Public-Key-Identifier")
+LEAK_REPORT_SIGNATURE_HEADER = env.str("LEAK_REPORT_SIGNATURE_HEADER", default="Github-Public-Key-Signature")
+
 # --- other secrets at rest --------------------------------------------------------------------------
 # Fernet keys (32 bytes, URL-safe base64), a ring of their own: the first encrypts, all decrypt.
 FIELD_KEYS: list[str] = env.list("FIELD_KEYS", default=[])

@@ -61,6 +61,7 @@ class Kind(StrEnum):
     OPERATOR = "operator"  # a staff member in the Django admin
     COMMAND = "command"  # a management command
     HOLDER = "holder"  # whoever has shown a token's value; see holder()
+    SCANNER = "scanner"  # a secret scanner that found a value; see scanner()
 
 
 class Denied(PermissionDenied):
@@ -264,6 +265,11 @@ def holder(token: Any) -> Principal:
     Granted nothing anywhere. What possession alone allows is in tokens.services.revoke.
     """
     return Principal(Kind.HOLDER, id=str(token.pk), label=str(token), token=token)
+
+
+def scanner(name: str, token: Any) -> Principal:
+    """A secret scanner that has shown a token's value: granted what holder() is, and known by its key."""
+    return Principal(Kind.SCANNER, id=name, label=f"secret scanner {name}", token=token)
 
 
 def operator(user: Any) -> Principal:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
-from tokens import peppers
+from tokens import peppers, signatures
 from tokens.models import APIToken, PersonalAccessToken
 
 SHORTEST_PEPPER_BYTES = 32
@@ -42,6 +42,28 @@ def check_peppers(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(Tags.security)
+def check_leak_report_keys(**_: Any) -> list[CheckMessage]:
+    """Each key of the ring is one, and its id fits into the audit trail. None is fine: nobody reports."""
+    return [
+        Error(
+            f"The key {key_id!r} of LEAK_REPORT_KEYS is no ECDSA key on P-256, or its id is too long.",
+            hint='Write "id:key", the id of 1 to 64 characters, the key as in its PEM file but in one line.',
+            id="tokens.E005",
+        )
+        for key_id, key in settings.LEAK_REPORT_KEYS.items()
+        if not 1 <= len(key_id) <= signatures.LONGEST_KEY_ID or not _is_key(key)
+    ]
+
+
+def _is_key(text: str) -> bool:
+    try:
+        signatures.public_key(text)
+    except ValueError:
+        return False
+    return True
 
 
 @register(Tags.database)

@@ -6,4 +6,5 @@ from tokens import views
 
 urlpatterns = [
     path("tokens/revoke", views.revoke),
+    path("leaks", views.report),
 ]

@@ -161,7 +161,7 @@ def redigest(token: Token, digest: bytes, pepper_id: str) -> None:
 
 
 def lose(token: Token, organization_id: UUID) -> None:
-    """A personal token was not used for too long there. Written with the use elsewhere that would revive it."""
+    """A personal token was not used for too long there. Written with the use that would revive it."""
     with _lock:
         _gathered.lost.add((token.pk, organization_id))
 

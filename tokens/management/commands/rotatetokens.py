@@ -87,7 +87,8 @@ class Command(Sweep):
         services.require_expiry(None, self.how.get("expires_at"), self.now)
 
     def hit(self, tokens: TokenQuerySet[Any], chosen: Selection) -> TokenQuerySet[Any]:
-        return tokens.living(self.now).filter(~self._is_made_lately(chosen) & ~self._is_rotated())
+        before = tokens.filter(created_at__lte=self.now)  # none that this very run makes
+        return before.living(self.now).filter(~self._is_made_lately(chosen) & ~self._is_rotated())
 
     def _is_rotated(self) -> Q:
         """After a leak only once the old value is over: until then somebody must hear that it still works."""

@@ -33,9 +33,11 @@ TOKEN_PEPPERS: dict[str, bytes] = {
     key_id: pepper.encode()
     for key_id, _, pepper in (entry.partition(":") for entry in env.list("TOKEN_PEPPERS"))
 }
-# How often: requests of one token, refused credentials from one address. Without Redis each worker counts.
+# How often: requests of one token; from one address refused credentials, and calls to the two endpoints
+# for leaked tokens. Without Redis each worker counts.
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", default=1_200)
 REFUSALS_PER_MINUTE = env.int("REFUSALS_PER_MINUTE", default=60)
+LEAKS_PER_MINUTE = env.int("LEAKS_PER_MINUTE", default=120)
 REDIS_URL = env.str("REDIS_URL", default="")
 USAGE_FLUSHER = env.bool("USAGE_FLUSHER", default=True)
 USAGE_BUFFER_KEYS = env.int("USAGE_BUFFER_KEYS", default=50_000)

@@ -9,6 +9,7 @@ os.environ["USAGE_FLUSHER"] = "false"
 os.environ["DEBUG"] = "false"
 os.environ.setdefault("REQUESTS_PER_MINUTE", "1000000")
 os.environ.setdefault("REFUSALS_PER_MINUTE", "1000000")
+os.environ.setdefault("LEAKS_PER_MINUTE", "1000000")
 
 from config.settings import *  # noqa: F403
 

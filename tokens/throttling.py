@@ -64,8 +64,16 @@ def count_request(token_id: object, now: datetime) -> Tally:
 
 def count_refusal(address: str, now: datetime) -> Tally:
     """A refused credential from a host."""
-    host = networks.host_of(address) or "unknown"
-    return _count(Rate("address", settings.REFUSALS_PER_MINUTE, 60), host, now)
+    return _count(Rate("address", settings.REFUSALS_PER_MINUTE, 60), _host(address), now)
+
+
+def count_report(address: str, now: datetime) -> Tally:
+    """A leak told by a host, with or without a signature."""
+    return _count(Rate("leaks", settings.LEAKS_PER_MINUTE, 60), _host(address), now)
+
+
+def _host(address: str) -> str:
+    return networks.host_of(address) or "unknown"
 
 
 def _count(rate: Rate, who: str, now: datetime) -> Tally:

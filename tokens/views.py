@@ -1,8 +1,6 @@
 """HTTP for leaked tokens, the one place whose bodies hold values.
 
-Neighbours: disclosure.py, which acts; signatures.py, which knows the scanners.
-
-Limits of requests per address belong into `_endpoint`, before the view is called.
+Neighbours: disclosure.py, which acts; signatures.py, which knows the scanners; throttling.py, how often.
 """
 
 import base64
@@ -15,12 +13,14 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from tokens import disclosure
-from tokens.authentication import refuse
+from audit import context
+from tokens import disclosure, throttling
+from tokens.authentication import refuse, too_many
 from tokens.disclosure import Finding
 from tokens.signatures import NotSigned, require_signed
 
@@ -47,6 +47,9 @@ def _endpoint(view: View) -> View:
             response = refuse(HTTPStatus.METHOD_NOT_ALLOWED, "BAD_REQUEST", "Send a POST request.")
             response["Allow"] = "POST"
             return response
+        told = throttling.count_report(context.current().address, timezone.now())
+        if told.is_exceeded:
+            return too_many(told)
         try:
             return view(request)
         except Unreadable as fault:

@@ -108,6 +108,20 @@ def test_an_attacker_who_guesses_does_not_lock_a_token(world: World, settings: A
     assert [ask(token).status_code for _ in range(2)] == [200, 200]
 
 
+def test_leaks_told_too_often_from_one_address_wait(world: World, settings: Any) -> None:
+    settings.LEAKS_PER_MINUTE = 2
+
+    def surrender(address: str) -> int:
+        return (
+            Client(REMOTE_ADDR=address)
+            .post("/v1/tokens/revoke", {"token": "x"}, "application/json")
+            .status_code
+        )
+
+    assert [surrender("198.51.100.8") for _ in range(4)] == [200, 200, 429, 429]
+    assert surrender("198.51.100.9") == 200
+
+
 @pytest.mark.parametrize(
     ("first", "second", "is_one"),
     [

@@ -599,7 +599,7 @@ def principal_of(authorization: str | None, user: Any = None) -> Any:
         return HttpResponse()
 
     request = RequestFactory().get("/", headers={"authorization": authorization} if authorization else {})
-    request.user = user
+    request.user, request.session = user, {}
     PrincipalMiddleware(view)(request)
     return seen[0]
 

@@ -10,6 +10,7 @@ from config.schema import schema
 from organizations import views as organizations
 from tokens import secret
 from tokens.authentication import refuse, unauthenticated
+from tokens.desk import desk
 
 graphql = GraphQLView(schema._schema, unauthenticated, refuse, secret.PATTERN)
 
@@ -21,6 +22,7 @@ urlpatterns = [
     path("v1/login", accounts.LogIn.as_view()),
     path("v1/logout", accounts.LogOut.as_view()),
     path("invite/<str:secret>/", pages.under_policy(accounts.Invitation.as_view()), name="invite"),
+    path("leaks/", pages.under_policy(desk), name="leaks"),
     path("", pages.graphiql),
     path("login/", pages.Login.as_view(), name="login"),
     path("logout/", pages.Logout.as_view(), name="logout"),

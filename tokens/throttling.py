@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from django.core.cache.backends.locmem import LocMemCache
+from limits.storage import Storage, storage_from_string
 
 from tokens import networks
 
 log = logging.getLogger(__name__)
 
 REDIS_PATIENCE_SECONDS = 0.2
+MOST_COUNTERS = 100_000
+"""Of a worker. Beyond that it forgets some, and serves whom they were about a little longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +82,37 @@ def _host(address: str) -> str:
 def _count(rate: Rate, who: str, now: datetime) -> Tally:
     window, into = divmod(int(now.timestamp()), rate.seconds)
     key = f"{rate.name}/{who}/{window}"
+    return Tally(rate, _used(key, rate.seconds), rate.seconds - into)
+
+
+def _used(key: str, seconds: int) -> int:
+    shared = _shared()
+    if shared is None:
+        return _own_used(key, seconds)
     try:
-        used = _storage().incr(key, rate.seconds)
-    except _storage().base_exceptions as fault:
+        return shared.incr(key, seconds)
+    except shared.base_exceptions as fault:
         log.warning("Redis does not answer, each worker counts for itself: %s", type(fault).__name__)
-        used = _own().incr(key, rate.seconds)
-    return Tally(rate, used, rate.seconds - into)
+        return _own_used(key, seconds)
+
+
+def _own_used(key: str, seconds: int) -> int:
+    """In this worker. Another thread may add the same key meanwhile, which add() leaves as it is."""
+    counters = _own()
+    counters.add(key, 0, seconds)
+    return counters.incr(key)
 
 
 @functools.cache
-def _own() -> Storage:
-    return MemoryStorage()
+def _own() -> LocMemCache:
+    """Django's: bounded, and without the threads of `limits`, one of which can keep a worker alive."""
+    return LocMemCache("throttling", {"OPTIONS": {"MAX_ENTRIES": MOST_COUNTERS}})
 
 
 @functools.cache
-def _storage() -> Storage:
+def _shared() -> Storage | None:
     """Made at the first count, in the worker that counts."""
     if not settings.REDIS_URL:
-        return _own()
+        return None
     patience = {"socket_timeout": REDIS_PATIENCE_SECONDS, "socket_connect_timeout": REDIS_PATIENCE_SECONDS}
     return storage_from_string(settings.REDIS_URL, **patience)  # type: ignore[return-value]

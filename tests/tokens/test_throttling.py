@@ -31,7 +31,7 @@ def _own_counters() -> Iterator[None]:
     """Where counts are kept is chosen at the first count."""
     yield
     throttling._own.cache_clear()
-    throttling._storage.cache_clear()
+    throttling._shared.cache_clear()
 
 
 def ask(credential: str, address: str = "192.0.2.1") -> Any:
